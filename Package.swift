@@ -1,0 +1,63 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+// The house, from the roof down: a target may depend only on targets listed after it.
+let package = Package(
+  name: "purser",
+  products: [
+    .executable(name: "purser", targets: ["PurserCLI"]),
+    .library(name: "Purser", targets: ["Purser"]),
+  ],
+  targets: [
+    .executableTarget(
+      name: "PurserCLI",
+      dependencies: ["Purser", "PurserExecution", "PurserHashing", "PurserModel"],
+      swiftSettings: settings
+    ),
+    .target(
+      name: "Purser",
+      dependencies: [
+        "PurserExecution", "PurserStore", "PurserSQLite", "PurserBlobs", "PurserHashing", "PurserModel", "CLinux",
+        "CSpawn",
+      ],
+      swiftSettings: settings
+    ),
+    .target(name: "PurserExecution", dependencies: ["PurserModel", "CSpawn"], swiftSettings: settings),
+    .target(
+      name: "PurserSQLite",
+      dependencies: ["PurserStore", "PurserModel", "CSQLite", "CLinux"],
+      resources: [.embedInCode("Migrations")],
+      swiftSettings: settings
+    ),
+    .target(
+      name: "PurserBlobs",
+      dependencies: ["PurserStore", "PurserHashing", "PurserModel", "CZstd", "CLinux"],
+      swiftSettings: settings
+    ),
+    .target(name: "PurserStore", dependencies: ["PurserModel", "CLinux"], swiftSettings: settings),
+    .target(name: "PurserHashing", dependencies: ["PurserModel", "CCrypto"], swiftSettings: settings),
+    .target(name: "PurserModel", swiftSettings: settings),
+    .target(name: "CSpawn"),
+    .target(name: "CLinux"),
+    .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
+    .testTarget(name: "PurserModelTests", dependencies: ["PurserModel"], swiftSettings: settings),
+    .testTarget(name: "PurserHashingTests", dependencies: ["PurserHashing", "PurserModel"], swiftSettings: settings),
+    .testTarget(name: "PurserExecutionTests", dependencies: ["PurserExecution", "PurserModel"], swiftSettings: settings),
+    .testTarget(
+      name: "PurserSQLiteTests", dependencies: ["PurserSQLite", "PurserStore", "PurserModel", "CSQLite"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "PurserBlobsTests", dependencies: ["PurserBlobs", "PurserStore", "PurserHashing", "PurserModel"],
+      swiftSettings: settings),
+    .testTarget(name: "PurserTests", dependencies: ["Purser"], swiftSettings: settings),
+    .testTarget(name: "PurserCLITests", dependencies: ["PurserCLI", "PurserModel"], swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,118 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+// Only there to interrupt flock: the handler has nothing to do.
+static void wake(int signal) { (void)signal; }
+
+int purser_lock(int fd, int milliseconds) {
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) return -errno;
+
+    // Contended: sleep in the kernel's queue, with a timer of this thread's own to bound the wait. The timer repeats,
+    // because a single shot could fire between being armed and flock going to sleep.
+    int number = SIGRTMIN + 6;
+    struct sigaction action = {.sa_handler = wake};
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, 0);
+    sigset_t only, before;
+    sigemptyset(&only);
+    sigaddset(&only, number);
+    pthread_sigmask(SIG_UNBLOCK, &only, &before);
+
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
+    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+    timer_t timer;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return -errno;
+    struct itimerspec spec = {
+        .it_value = {milliseconds / 1000, (milliseconds % 1000) * 1000000L},
+        .it_interval = {0, 100000000L},
+    };
+    timer_settime(timer, 0, &spec, 0);
+    struct timespec start, now;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    int result = 0;
+    while (flock(fd, LOCK_EX) != 0) {
+      if (errno != EINTR) {
+        result = -errno;
+        break;
+      }
+      clock_gettime(CLOCK_MONOTONIC, &now);
+      long long waited = (now.tv_sec - start.tv_sec) * 1000LL + (now.tv_nsec - start.tv_nsec) / 1000000;
+      if (waited >= milliseconds) {
+        result = -ETIMEDOUT;
+        break;
+      }
+    }
+    timer_delete(timer);
+    pthread_sigmask(SIG_SETMASK, &before, 0);
+    return result;
+  }
+  return 0;
+}
+
+int purser_open_beneath(int directory, const char *path, int flags, mode_t mode) {
+  struct open_how how = {
+      .flags = (unsigned long long)(flags | O_CLOEXEC),
+      .mode = (flags & O_CREAT) ? mode : 0,
+      .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+  };
+  int fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+  return fd < 0 ? -errno : fd;
+}
+
+int purser_open_root(const char *path) {
+  int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+int purser_random(void *buffer, size_t size) {
+  ssize_t count = getrandom(buffer, size, 0);
+  return count == (ssize_t)size ? 0 : count < 0 ? -errno : -EIO;
+}
+
+int purser_reflink(int to, int from) { return ioctl(to, FICLONE, from) == 0 ? 0 : -errno; }
+
+int purser_is_network_filesystem(const char *path) {
+  struct statfs info;
+  if (statfs(path, &info) != 0) return 0;
+  switch ((unsigned)info.f_type) {
+  case 0x6969:      // NFS
+  case 0x517B:      // SMB
+  case 0xFF534D42u: // CIFS
+  case 0xFE534D42u: // SMB2
+  case 0x01021997:  // 9p
+  case 0x65735546:  // FUSE
+  case 0x0BD00BD0:  // Lustre
+  case 0x5346414F:  // AFS
+  case 0x6B414653:  // kAFS
+  case 0x00C36400:  // Ceph
+  case 0x47504653:  // GPFS
+  case 0x19830326:  // BeeGFS
+  case 0x73757245:  // Coda
+  case 0x564c:      // NCP
+    return 1;
+  default:
+    return 0;
+  }
+}
+
+void purser_wait_for_process(pid_t pid, int milliseconds) {
+  struct pollfd entry = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+  poll(&entry, 1, milliseconds);
+  if (entry.fd >= 0) close(entry.fd);
+}

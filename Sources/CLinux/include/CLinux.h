@@ -1,0 +1,30 @@
+#ifndef PURSER_CLINUX_H
+#define PURSER_CLINUX_H
+
+// What Purser needs of Linux and glibc that Swift cannot call directly. Every function returns 0 or a descriptor on
+// success and a negative errno on failure.
+
+#include <sys/types.h>
+
+/// flock(fd, LOCK_EX), waiting in the kernel's queue for at most `milliseconds`; -ETIMEDOUT when that is over.
+int purser_lock(int fd, int milliseconds);
+
+/// Opens `path` beneath `directory`, following no symbolic link and no `..` out of it (openat2).
+int purser_open_beneath(int directory, const char *path, int flags, mode_t mode);
+
+/// Opens a folder as a starting point only (O_PATH).
+int purser_open_root(const char *path);
+
+/// Random bytes from the kernel; 0 or a negative errno.
+int purser_random(void *buffer, size_t size);
+
+/// Makes the whole of `to` share the extents of `from` (FICLONE); -EOPNOTSUPP where the file system cannot.
+int purser_reflink(int to, int from);
+
+/// 1 for a network or user-space file system (NFS, SMB, 9p, FUSE, Lustre, …), 0 for a local one.
+int purser_is_network_filesystem(const char *path);
+
+/// Waits until the process ends, at most `milliseconds`; just so long where there is no such process.
+void purser_wait_for_process(pid_t pid, int milliseconds);
+
+#endif

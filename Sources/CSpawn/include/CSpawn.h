@@ -1,0 +1,123 @@
+// What Swift cannot do safely between the creation of a process and its exec, and inside a signal handler.
+//
+// Everything here is plain C on purpose: the child of cspawn_spawn shares the parent's memory until it execs, and the
+// signal handler may run on any thread at any time, so neither may touch the Swift runtime, locks or the allocator.
+#ifndef CSPAWN_H
+#define CSPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// What cspawn_spawn is to run. All pointers stay the caller's and need to live until the call returns.
+struct cspawn_request {
+  /// Paths to try in turn, ended by NULL.
+  const char *const *candidates;
+  char *const *argv;
+  /// argv for a file without a "#!" line: "/bin/sh", a slot that is overwritten, argv[1] and so on, NULL.
+  char **shell_argv;
+  char *const *envp;
+  const char *directory;
+  /// Become 0, 1 and 2; each has to be at least 3, so that none is overwritten before it was copied.
+  int input;
+  int output;
+  int error;
+  /// Whether the child leads a process group of its own.
+  bool own_group;
+  /// Signals that stay ignored in the child (bit n-1 for signal n); all others have their default action.
+  uint64_t ignored;
+};
+
+/// The step at which a spawn failed.
+enum cspawn_step {
+  CSPAWN_STEP_NONE = 0,
+  CSPAWN_STEP_CLONE,
+  CSPAWN_STEP_DESCRIPTORS,
+  CSPAWN_STEP_DIRECTORY,
+  CSPAWN_STEP_GROUP,
+  CSPAWN_STEP_EXEC,
+};
+
+struct cspawn_result {
+  pid_t pid;
+  /// Close-on-exec; the caller closes it.
+  int pidfd;
+  int step;
+  /// errno of the step that failed.
+  int failure;
+  /// Index of the candidate that `failure` is about.
+  size_t candidate;
+};
+
+/// Starts a process; 0, or -1 with `step` and `failure` set and no process left behind.
+///
+/// The child is killed (SIGKILL) when the calling *thread* ends. Returns after the exec, so a failed exec is known.
+int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *result);
+
+/// Reaps a process by its pidfd without blocking: 1 reaped, 0 still running, -1 errno.
+/// `signalled` tells whether `status` is a signal number or an exit code.
+int cspawn_reap(int pidfd, bool *signalled, int *status);
+
+/// Reaps one dead child, by pid or by process group, without blocking; false if there was none.
+bool cspawn_reap_pid(pid_t pid);
+bool cspawn_reap_group(pid_t group);
+
+/// Opens a pidfd (close-on-exec), or -1.
+int cspawn_pidfd_open(pid_t pid);
+
+/// Sends a signal through a pidfd: 0, or errno.
+int cspawn_pidfd_kill(int pidfd, int signal);
+
+/// A pipe, reading end first, close-on-exec, neither end below 3; `quiet` makes the named ends (1 reading, 2 writing)
+/// non-blocking. 0, or errno.
+int cspawn_pipe(int ends[2], int quiet);
+
+/// A file in a folder that has no name (any more), for reading and writing, close-on-exec; -1 and errno if it fails.
+int cspawn_unnamed_file(const char *directory);
+
+/// Whether this process is in the foreground process group of its controlling terminal.
+bool cspawn_in_foreground(void);
+
+/// A signal that this process got.
+struct cspawn_signal {
+  int32_t number;
+  /// siginfo's si_code: SI_KERNEL for one that a key on the terminal made.
+  int32_t origin;
+};
+
+/// Makes SIGINT, SIGTERM, SIGHUP and SIGQUIT (and SIGTSTP, SIGCONT for `job_control`) readable from a slot, for as
+/// long as one is held; those that the process was started ignoring stay ignored, and are put into `ignored`.
+///
+/// Meanwhile SIGPIPE and SIGXFSZ are ignored, SIGCHLD has its default action, and orphaned descendants are adopted.
+/// Any number of threads may hold slots; every slot sees every signal, except SIGTSTP, which the first one sees.
+/// Returns a slot, or -errno. The signals are unblocked in the calling thread until cspawn_signals_end.
+int cspawn_signals_begin(bool job_control, uint64_t *ignored);
+
+/// The descriptor to poll for the signals of a slot.
+int cspawn_signals_descriptor(int slot);
+
+/// Takes the next signal without blocking; false if there is none.
+bool cspawn_signals_next(int slot, struct cspawn_signal *signal);
+
+/// Ends the catching: the last slot restores the process's dispositions. True if this was the last. What came before
+/// can still be read, until cspawn_signals_free. Has to be called on the thread that began.
+bool cspawn_signals_end(int slot);
+
+/// Gives the slot back.
+void cspawn_signals_free(int slot);
+
+/// Registers the command of a slot: its pid, and its process group if it leads one (else 0). Zeroes unregister.
+void cspawn_signals_set_child(int slot, pid_t pid, pid_t group);
+
+/// Whether a pid is a registered command of any slot.
+bool cspawn_signals_is_child(pid_t pid);
+
+/// Whether this slot was the only one all along: none was held when it began, none was begun since.
+bool cspawn_signals_alone(int slot);
+
+/// Stops the groups of all registered commands, then this process, as SIGTSTP does by default; when this process goes
+/// on (or may not stop, as in an orphaned process group), lets the groups go on.
+void cspawn_signals_stop(void);
+
+#endif

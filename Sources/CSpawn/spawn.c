@@ -1,0 +1,164 @@
+#define _GNU_SOURCE
+#include "CSpawn.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x00001000
+#endif
+// glibc has P_PIDFD as an enumerator, which #ifdef cannot see.
+#define WAIT_BY_PIDFD ((idtype_t)3)
+
+// Enough for the handful of frames below; execve itself runs on the kernel's stack.
+enum { STACK_SIZE = 64 * 1024, LAST_SIGNAL = 64 };
+
+struct child {
+  const struct cspawn_request *request;
+  struct cspawn_result *result;
+  pid_t parent;
+};
+
+static int fail(struct child *child, int step) {
+  child->result->step = step;
+  child->result->failure = errno;
+  return 127;
+}
+
+// By system call, since the wrappers refuse the two real-time signals that the C library keeps for itself, and those
+// too may have been inherited as ignored. An all-zero kernel sigaction is SIG_DFL in every architecture's layout.
+static void reset_signals(uint64_t ignored) {
+  unsigned long action[8];
+  memset(action, 0, sizeof action);
+  for (int signal = 1; signal <= LAST_SIGNAL; signal++) {
+    if (signal == SIGKILL || signal == SIGSTOP) continue;
+    action[0] = ignored >> (signal - 1) & 1 ? (unsigned long)SIG_IGN : (unsigned long)SIG_DFL;
+    syscall(SYS_rt_sigaction, signal, action, NULL, LAST_SIGNAL / 8);
+  }
+}
+
+static void close_from(unsigned first) {
+  if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
+  // Kernels before 5.9, and sandboxes that do not know the call.
+  long limit = sysconf(_SC_OPEN_MAX);
+  if (limit < 0 || limit > 1 << 20) limit = 1 << 20;
+  for (long descriptor = first; descriptor < limit; descriptor++) close((int)descriptor);
+}
+
+// As execvp: a missing file leads to the next candidate, one that may not be run is remembered, a file that is no
+// binary and has no "#!" line is a shell script.
+static int try_candidates(struct child *child) {
+  const struct cspawn_request *request = child->request;
+  int denied = 0;
+  size_t denied_at = 0;
+  child->result->candidate = 0;
+  errno = ENOENT;
+  for (size_t index = 0; request->candidates[index] != NULL; index++) {
+    const char *path = request->candidates[index];
+    child->result->candidate = index;
+    execve(path, request->argv, request->envp);
+    if (errno == ENOEXEC) {
+      request->shell_argv[1] = (char *)path;
+      execve("/bin/sh", request->shell_argv, request->envp);
+      return fail(child, CSPAWN_STEP_EXEC);
+    }
+    if (errno == EACCES && denied == 0) {
+      denied = EACCES;
+      denied_at = index;
+    }
+    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES && errno != ENAMETOOLONG && errno != ESTALE &&
+        errno != ENODEV && errno != ETIMEDOUT) {
+      return fail(child, CSPAWN_STEP_EXEC);
+    }
+  }
+  if (denied != 0) {
+    child->result->candidate = denied_at;
+    errno = denied;
+  }
+  return fail(child, CSPAWN_STEP_EXEC);
+}
+
+// Runs in the child, in the parent's memory, on a stack of its own, with all signals blocked: system calls only.
+static int run_child(void *argument) {
+  struct child *child = argument;
+  const struct cspawn_request *request = child->request;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The parent may have died before that call; then nobody would ever kill this child.
+  if (getppid() != child->parent) return 128 + SIGKILL;
+  if (request->own_group && setpgid(0, 0) != 0) return fail(child, CSPAWN_STEP_GROUP);
+  reset_signals(request->ignored);
+  if (dup2(request->input, 0) < 0 || dup2(request->output, 1) < 0 || dup2(request->error, 2) < 0) {
+    return fail(child, CSPAWN_STEP_DESCRIPTORS);
+  }
+  if (chdir(request->directory) != 0) return fail(child, CSPAWN_STEP_DIRECTORY);
+  close_from(3);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  return try_candidates(child);
+}
+
+int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *result) {
+  memset(result, 0, sizeof *result);
+  result->pidfd = -1;
+  struct child child = {.request = request, .result = result, .parent = getpid()};
+  char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED) {
+    fail(&child, CSPAWN_STEP_CLONE);
+    return -1;
+  }
+  // A handler of ours that ran in the child would write to our memory.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int pidfd = -1;
+  pid_t pid = clone(run_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, &pidfd);
+  if (pid < 0) {
+    fail(&child, CSPAWN_STEP_CLONE);
+  } else if (result->step != CSPAWN_STEP_NONE) {
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    close(pidfd);
+  } else {
+    result->pid = pid;
+    result->pidfd = pidfd;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  munmap(stack, STACK_SIZE);
+  return result->step == CSPAWN_STEP_NONE ? 0 : -1;
+}
+
+int cspawn_reap(int pidfd, bool *signalled, int *status) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  while (waitid(WAIT_BY_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) != 0) {
+    if (errno != EINTR) return -1;
+  }
+  if (info.si_pid == 0) return 0;
+  *signalled = info.si_code != CLD_EXITED;
+  *status = info.si_status;
+  return 1;
+}
+
+static bool reap(idtype_t type, id_t id) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  return waitid(type, id, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
+}
+
+bool cspawn_reap_pid(pid_t pid) { return reap(P_PID, (id_t)pid); }
+
+bool cspawn_reap_group(pid_t group) { return reap(P_PGID, (id_t)group); }
+
+int cspawn_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int cspawn_pidfd_kill(int pidfd, int signal) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 ? 0 : errno;
+}

@@ -1,0 +1,6 @@
+#ifndef PURSER_CZSTD_SHIM_H
+#define PURSER_CZSTD_SHIM_H
+
+#include <zstd.h>
+
+#endif

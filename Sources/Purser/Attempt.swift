@@ -1,0 +1,263 @@
+import Glibc
+import PurserExecution
+import PurserHashing
+public import PurserModel
+package import PurserStore
+
+/// One attempt at a task, open under its leases: from `begin` until `finish`.
+///
+/// An attempt that is dropped, or whose process dies, leaves nothing recorded as done; its leases go to whoever comes
+/// next.
+public struct Attempt: Sendable {
+  let cache: TaskCache
+  let spec: TaskSpec
+  let assessment: Assessment
+  package let run: OpenRun
+  let startedAt: String
+  let start: ContinuousClock.Instant
+
+  /// How the work ended.
+  public enum Ending: Sendable {
+    /// It did what it should.
+    case success
+    /// It failed, with the exit status that a shell would report.
+    case failure(exitCode: Int32)
+    /// It was stopped; nothing is to be recorded as done.
+    case cancelled(exitCode: Int32?)
+  }
+
+  /// What came of recording an attempt.
+  public struct Report: Sendable {
+    /// Whether a result was stored.
+    public var isStored: Bool
+    /// Declared outputs that the work did not make.
+    public var missingOutputs: [ByteString]
+    /// What the user should know; one line each.
+    public var warnings: [String]
+  }
+
+  /// Removes the declared outputs (their content is saved first where no blob holds it) and makes the folders that
+  /// they go to.
+  package func clearOutputs() throws(PurserError) {
+    do {
+      let found = try assessment.outputs ?? cache.scan(spec)
+      try cache.restorer.clear(spec, found: found.manifest, for: run)
+    } catch let error as PurserError {
+      throw error
+    } catch let error as StoreError {
+      throw PurserError(error)
+    } catch {
+      throw PurserError(.bug, "\(error)")
+    }
+  }
+
+  /// Records how the attempt ended. A result is stored only after a success, if every declared output is there and no
+  /// input was touched meanwhile.
+  ///
+  /// - Throws: `unavailable` if the lease was lost, `io` or `busy` if nothing could be recorded.
+  @discardableResult
+  public func finish(_ ending: Ending) throws(PurserError) -> Report {
+    try finish(ending, log: nil)
+  }
+
+  func finish(_ ending: Ending, log: LogSpool?) throws(PurserError) -> Report {
+    var report = Report(isStored: false, missingOutputs: [], warnings: [])
+    var outcome = emptyOutcome(ending)
+    var prepared = ContentStore.Prepared()
+    do {
+      if case .success = ending { try collect(into: &outcome, &report, &prepared) }
+      if let log { try attach(log, to: &outcome, &report, &prepared) }
+      outcome.blobs = try cache.contents.commit(prepared)
+      try cache.records.finish(run, with: outcome)
+      report.isStored = outcome.manifest != nil
+      return report
+    } catch {
+      cache.contents.discard(prepared)
+      abandon(because: "\(error)")
+      switch error {
+      case let error as PurserError: throw error
+      case let error as StoreError: throw PurserError(error)
+      default: throw PurserError(.bug, "\(error)")
+      }
+    }
+  }
+
+  fileprivate func emptyOutcome(_ ending: Ending) -> RunOutcome {
+    let (state, status, exitCode): (RunState, TaskStatus?, Int32?) =
+      switch ending {
+      case .success: (.completed, nil, 0)
+      case .failure(let code): (.failed, .failure, code)
+      case .cancelled(let code): (.cancelled, nil, code)
+      }
+    let elapsed = (ContinuousClock.now - start).components
+    var outcome = RunOutcome(
+      state: state, status: status, exitCode: exitCode, startedAt: startedAt, finishedAt: TaskCache.now(),
+      durationMicroseconds: elapsed.seconds * 1_000_000 + elapsed.attoseconds / 1_000_000_000_000,
+      fingerprint: assessment.survey.fingerprint, specification: spec.json.serialized)
+    outcome.treeNodes = assessment.survey.treeNodes
+    outcome.dependencies = spec.upstream
+    return outcome
+  }
+
+  /// Looks at what the work made and whether it may be stored.
+  private func collect(
+    into outcome: inout RunOutcome, _ report: inout Report, _ prepared: inout ContentStore.Prepared
+  ) throws {
+    let found = try scanOutputs()
+    for pattern in found.emptyPatterns {
+      report.warnings.append("output pattern '\(pattern.printable)' of task '\(spec.id)' matches no file")
+    }
+    guard found.missing.isEmpty else {
+      report.missingOutputs = found.missing
+      outcome.state = .failed
+      outcome.status = .failure
+      outcome.errorInfo = Self.error("outputMissing", "paths", found.missing.map(\.escaped))
+      return
+    }
+    let moved = try movedInputs()
+    guard moved.isEmpty else {
+      report.warnings.append(
+        "task '\(spec.id)' is not stored: \(moved.prefix(3).joined(separator: ", ")) changed while it ran; run it again")
+      outcome.errorInfo = Self.error("inputMoved", "names", moved)
+      return
+    }
+    prepared = try cache.contents.prepare(found.manifest.entries, in: cache.project)
+    outcome.manifest = found.manifest
+    outcome.outputsVersion = found.manifest.digest
+    outcome.status = .success
+  }
+
+  /// Files just written cannot enter the stat cache until the clock has ticked past their times; for large ones,
+  /// waiting for that is cheaper than hashing them again.
+  private func scanOutputs() throws -> OutputScanner.Finding {
+    let isLarge = spec.outputs.contains { output in
+      var info = stat()
+      let code = cache.project.location(of: output).withCString { stat($0, &info) }
+      return code == 0 && (info.st_size >= 4 << 20 || info.st_mode & S_IFMT == S_IFDIR)
+    }
+    if isLarge { usleep(10_000) }
+    return try cache.scan(spec)
+  }
+
+  /// Names of what was touched between the decision and now. Content is compared, and so are the times of writing: a
+  /// file that was changed and changed back may have been read in between.
+  private func movedInputs() throws -> [String] {
+    var options = DecisionOptions()
+    options.standardInput = assessment.standardInput
+    let now = try cache.assess(spec, options).survey
+    var names = Change.between(assessment.survey.fingerprint.components, now.fingerprint.components).map(\.label)
+    for (path, before) in assessment.survey.identities {
+      guard let after = now.identities[path] else { continue }
+      if before.inode != after.inode || before.modified != after.modified || before.size != after.size {
+        names.append(path.printable)
+      }
+    }
+    return Array(Set(names)).sorted()
+  }
+
+  /// Adds what was printed. Losing it is no reason to lose an honest failure, but a result without it is none.
+  private func attach(
+    _ log: LogSpool, to outcome: inout RunOutcome, _ report: inout Report, _ prepared: inout ContentStore.Prepared
+  ) throws {
+    if let code = log.failure {
+      report.warnings.append(
+        "the output of task '\(spec.id)' could not be kept (\(String(cString: strerror(code)))); nothing is stored")
+      outcome.manifest = nil
+      outcome.outputsVersion = nil
+      if outcome.status == .success { outcome.status = nil }
+      return
+    }
+    outcome.log = try cache.contents.add(log, to: &prepared)
+  }
+
+  /// Gives the leases back without a result. Where even that fails, they end with this process.
+  package func abandon(because message: String) {
+    var outcome = emptyOutcome(.cancelled(exitCode: nil))
+    outcome.errorInfo = Self.error("notStored", "message", [message])
+    try? cache.records.finish(run, with: outcome)
+  }
+
+  private static func error(_ kind: String, _ name: String, _ values: [String]) -> String {
+    JSON.object([("kind", .string(kind)), (name, .array(values.map { .string($0) }))]).serialized
+  }
+}
+
+extension TaskCache {
+  var restorer: Restorer { Restorer(project: project, contents: contents, hasher: hasher) }
+
+  var lessor: Lessor { Lessor(records: records, project: project) }
+
+  /// Opens an attempt at a task, waiting while another process is at it.
+  ///
+  /// - Parameter reasons: as `decide` gave them.
+  /// - Throws: `refused` or `missing` for a declaration that cannot be used; `unavailable`, `busy` or `io` for a store
+  ///   that cannot be written.
+  public func begin(_ spec: TaskSpec, because reasons: [Reason]) throws(PurserError) -> Attempt {
+    try Declarations(project: project).check(spec)
+    while true {
+      var assessment = try assess(spec, DecisionOptions())
+      assessment.decision = .run(reasons)
+      if let attempt = try open(spec, assessment, kind: "run", willWait: { _ in }) {
+        try attempt.clearOutputs()
+        return attempt
+      }
+    }
+  }
+
+  /// Opens a run for a decision; `nil` if the decision is out of date.
+  func open(
+    _ spec: TaskSpec, _ assessment: Assessment, kind: String, willWait: (Lessor.Holder) -> Void
+  ) throws(PurserError) -> Attempt? {
+    do {
+      guard let run = try lessor.open(spec, assessment, kind: kind, author: author, willWait: willWait) else {
+        return nil
+      }
+      return Attempt(
+        cache: self, spec: spec, assessment: assessment, run: run, startedAt: TaskCache.now(), start: .now)
+    } catch {
+      throw PurserError(error)
+    }
+  }
+
+  /// Puts a result back for a task, and records it as done.
+  ///
+  /// - Throws: `io` if a content is damaged or a place cannot be written; the task then has to run.
+  public func restore(_ result: ActionResult, for spec: TaskSpec) throws(PurserError) {
+    while true {
+      let assessment = try assess(spec, DecisionOptions())
+      if case .fresh = assessment.decision { return }
+      if try restore(result, spec, assessment, willWait: { _ in }) { return }
+    }
+  }
+
+  /// `false` if the decision is out of date.
+  func restore(
+    _ result: ActionResult, _ spec: TaskSpec, _ assessment: Assessment, willWait: (Lessor.Holder) -> Void
+  ) throws(PurserError) -> Bool {
+    try Declarations(project: project).checkPlaces(spec, key: key(spec.id), records: records)
+    guard let attempt = try open(spec, assessment, kind: "restore", willWait: willWait) else { return false }
+    do {
+      let found = try assessment.outputs ?? scan(spec)
+      try restorer.restore(result, over: found.manifest, for: attempt.run)
+      try attempt.finish(restored: result)
+      return true
+    } catch {
+      attempt.abandon(because: "\(error)")
+      switch error {
+      case let error as PurserError: throw error
+      case let error as StoreError: throw PurserError(error)
+      default: throw PurserError(.bug, "\(error)")
+      }
+    }
+  }
+}
+
+extension Attempt {
+  fileprivate func finish(restored result: ActionResult) throws(StoreError) {
+    var outcome = emptyOutcome(.success)
+    outcome.status = .success
+    outcome.restored = result
+    outcome.log = result.log
+    try cache.records.finish(run, with: outcome)
+  }
+}

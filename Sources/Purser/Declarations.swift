@@ -1,0 +1,74 @@
+import PurserHashing
+import PurserModel
+import PurserStore
+
+/// Refuses declarations under which a result could not be trusted, or a restore could do harm.
+struct Declarations {
+  let project: Project
+
+  /// Checks one task by itself; no system call but for symbolic links. Throws `refused` or `usage`.
+  func check(_ spec: TaskSpec) throws(PurserError) {
+    guard !spec.id.isEmpty, !spec.id.unicodeScalars.contains(where: { $0.value < 0x20 }) else {
+      throw PurserError(.usage, "a task's id must not be empty or hold control characters; choose another with --task")
+    }
+    for output in spec.outputs { try checkOutput(output, of: spec) }
+    for (paths, declaration) in [(spec.inputs, "input"), (spec.code, "code")] {
+      for path in paths { try checkInput(path, declaration, of: spec) }
+    }
+    guard !spec.upstream.contains(spec.id) else {
+      throw PurserError(.refused, "task '\(spec.id)' cannot come after itself; remove --after \(spec.id)")
+    }
+  }
+
+  private func checkOutput(_ output: ByteString, of spec: TaskSpec) throws(PurserError) {
+    func refuse(_ why: String) -> PurserError {
+      PurserError(.refused, "output '\(output.printable)' of task '\(spec.id)' is refused: \(why)")
+    }
+    if output.isAbsolutePath {
+      throw refuse("it is outside the project '\(project.root.printable)'; declare one inside it, or use --project")
+    }
+    if output == "." || output.isEmpty { throw refuse("it is the project's root; declare a folder or file in it") }
+    let location = project.location(of: output)
+    if location.isWithin(project.store) { throw refuse("it is in Purser's own store; declare another place") }
+    if project.store.isWithin(location) { throw refuse("it holds Purser's store; declare another folder") }
+    let isPattern = Glob.isPattern(output)
+    let glob = isPattern ? try Surveyor.glob(output, of: spec) : nil
+    for path in spec.inputs + spec.code {
+      if path == output { throw refuse("it is an input too; a task cannot be made from what it makes") }
+      guard !Glob.isPattern(path) else { continue }
+      if path.isWithin(output) { throw refuse("it holds the input '\(path.printable)', which would be removed with it") }
+      if glob?.matches(path) == true { throw refuse("it matches the input '\(path.printable)', which would be removed") }
+    }
+  }
+
+  private func checkInput(_ path: ByteString, _ declaration: String, of spec: TaskSpec) throws(PurserError) {
+    guard project.location(of: path).isWithin(project.store) else { return }
+    throw PurserError(
+      .refused, "\(declaration) '\(path.printable)' of task '\(spec.id)' is in Purser's own store; remove it")
+  }
+
+  /// Checks what only matters before something is removed or written: links on the way, and other tasks' outputs.
+  func checkPlaces(_ spec: TaskSpec, key: TaskKey, records: any RecordStore) throws(PurserError) {
+    do {
+      let files = try ProjectFiles(root: project.root)
+      for output in spec.outputs {
+        do {
+          try files.checkParent(of: output)
+        } catch {
+          throw PurserError(.refused, "output '\(output.printable)' of task '\(spec.id)' is refused: \(error.message)")
+        }
+        guard let inner = try records.outputs(below: output, near: key).first else { continue }
+        throw PurserError(
+          .refused, "output '\(output.printable)' of task '\(spec.id)' is refused: it holds '\(inner.path.printable)', an "
+            + "output of task '\(inner.task)'; declare the single files, or, if that task is gone, run 'purser "
+            + "invalidate \(inner.task)'")
+      }
+    } catch let error as PurserError {
+      throw error
+    } catch let error as StoreError {
+      throw PurserError(error)
+    } catch {
+      throw PurserError(.bug, "\(error)")
+    }
+  }
+}

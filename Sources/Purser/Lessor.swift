@@ -1,0 +1,108 @@
+import CLinux
+import Glibc
+import PurserExecution
+import PurserModel
+import PurserStore
+
+/// Opens runs under leases: waits for a living owner, takes over from a dead one.
+struct Lessor {
+  let records: any RecordStore
+  let project: Project
+
+  /// How long a lease lasts without being renewed. A frozen owner loses it after that, and cannot publish any more.
+  static let seconds: Int64 = 60
+
+  /// The boot and the process name-space that pids are meant in: `BOOT/NAMESPACE`.
+  static func worker() -> String {
+    var boot = "unknown"
+    let descriptor = Glibc.open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+    if descriptor >= 0 {
+      boot = withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { buffer in
+        let count = read(descriptor, buffer.baseAddress, 36)
+        return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+      }
+      close(descriptor)
+    }
+    let namespace = withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { buffer in
+      let count = buffer.withMemoryRebound(to: CChar.self) { target in
+        target.baseAddress.map { readlink("/proc/self/ns/pid", $0, target.count) } ?? 0
+      }
+      return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+    }
+    return "\(boot)/\(namespace)"
+  }
+
+  /// The lease on a task record.
+  static func name(of key: TaskKey) -> String {
+    JSON.array([.string("task"), .string(key.storageKey), .string(key.pipeline), .string(key.task)]).serialized
+  }
+
+  /// Whether somebody alive holds the lease on a task record.
+  func isAtWork(on key: TaskKey) throws(StoreError) -> Bool {
+    let worker = Self.worker()
+    return try records.leases(named: [Self.name(of: key)]).contains { !isAbandoned($0, worker) }
+  }
+
+  /// Who is waited for.
+  struct Holder {
+    var pid: Int32
+    var since: String
+  }
+
+  /// Opens a run, once nobody else is at the task; `nil` if somebody has run it meanwhile, so that the decision is out
+  /// of date. `willWait` is called once, before the first wait.
+  func open(
+    _ spec: TaskSpec, _ assessment: Assessment, kind: String, author: String, willWait: (Holder) -> Void
+  ) throws(StoreError) -> OpenRun? {
+    let key = TaskKey(storageKey: project.storageKey, pipeline: project.pipeline, task: spec.id)
+    let worker = Self.worker()
+    let current = ChildProcess.current()
+    var abandoned: [Int64] = []
+    var hasWaited = false
+    while true {
+      let run = NewRun(
+        key: key, kind: kind, actionKey: assessment.survey.fingerprint.actionKey,
+        reasons: JSON.array(assessment.decision.reasons.map(\.json)).serialized, createdBy: author,
+        previousRun: assessment.record?.lastRun,
+        leases: [
+          Self.name(of: key),
+          // Two storage keys write the same files: never at once.
+          JSON.array([.string("outputs"), .string(project.root.escaped), .string(key.task)]).serialized,
+        ],
+        worker: worker, owner: LeaseProcess(pid: current.pid, startTime: current.startTime, processGroup: nil),
+        now: TaskCache.now(), expiresAt: TaskCache.time(in: Self.seconds))
+      switch try records.begin(run, replacing: abandoned) {
+      case .opened(let run): return run
+      case .moved: return nil
+      case .held(let leases):
+        let dead = leases.filter { isAbandoned($0, worker) }
+        for lease in dead {
+          // Its command may live on in a process of its own; nothing runs beside it.
+          if let child = lease.child, lease.worker == worker {
+            ChildProcess(pid: child.pid, startTime: child.startTime, processGroup: child.processGroup).destroy()
+          }
+        }
+        abandoned = dead.map(\.token)
+        guard dead.count < leases.count, let holder = leases.first(where: { !abandoned.contains($0.token) }) else {
+          continue
+        }
+        if !hasWaited { willWait(Holder(pid: holder.owner.pid, since: holder.acquiredAt)) }
+        hasWaited = true
+        wait(for: holder, worker)
+      }
+    }
+  }
+
+  private func isAbandoned(_ lease: Lease, _ worker: String) -> Bool {
+    if lease.expiresAt < TaskCache.now() { return true }
+    if lease.worker.prefix(while: { $0 != "/" }) != worker.prefix(while: { $0 != "/" }) { return true }
+    // Pids of another name-space say nothing here: such a lease has to expire.
+    guard lease.worker == worker else { return false }
+    return !ChildProcess(pid: lease.owner.pid, startTime: lease.owner.startTime).isAlive
+  }
+
+  /// Sleeps until the holder's process ends, at most a fifth of a second: it may go on to another task.
+  private func wait(for lease: Lease, _ worker: String) {
+    purser_wait_for_process(lease.worker == worker ? lease.owner.pid : -1, 200)
+  }
+}

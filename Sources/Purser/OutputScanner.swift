@@ -1,0 +1,123 @@
+import Glibc
+import PurserHashing
+import PurserModel
+
+/// Looks at what is on disk where a task's outputs are declared to be.
+struct OutputScanner {
+  let project: Project
+  let hasher: FileHasher
+
+  /// What was found, and which declared literal paths are not there.
+  struct Finding: Sendable {
+    var manifest: OutputManifest
+    var missing: [ByteString]
+    /// Globs that match nothing.
+    var emptyPatterns: [ByteString]
+    var identities: [ByteString: FileIdentity]
+  }
+
+  /// Scans declared outputs, given as normalized names. Folders in full, empty ones and hidden files included.
+  func scan(_ patterns: [ByteString]) throws(FileError) -> Finding {
+    var finding = Finding(manifest: OutputManifest(), missing: [], emptyPatterns: [], identities: [:])
+    var paths: [(ByteString, FileIdentity)] = []
+    var seen: Set<ByteString> = []
+    for pattern in patterns {
+      if Glob.isPattern(pattern), FileKind.of(project.location(of: pattern)) == nil {
+        let matches = try expand(pattern)
+        if matches.isEmpty { finding.emptyPatterns.append(pattern) }
+        for match in matches where seen.insert(match).inserted {
+          paths.append((match, try FileIdentity.of(path: project.location(of: match), followLinks: false)))
+        }
+        continue
+      }
+      do throws(FileError) {
+        let identity = try FileIdentity.of(path: project.location(of: pattern), followLinks: false)
+        if seen.insert(pattern).inserted { paths.append((pattern, identity)) }
+        if identity.kind == .directory { try list(pattern, into: &paths, &seen) }
+      } catch {
+        guard error.code == .missing else { throw error }
+        finding.missing.append(pattern)
+      }
+    }
+    var entries: [OutputManifest.Entry] = []
+    let files = paths.filter { $0.1.kind == .file }
+    for ((path, _), result) in zip(files, hasher.digests(of: files.map { project.location(of: $0.0) })) {
+      let file = try result.get()
+      finding.identities[path] = file.identity
+      entries.append(
+        OutputManifest.Entry(
+          path: path, kind: .file, mode: file.identity.permissions, digest: file.digest,
+          size: UInt64(file.identity.size)))
+    }
+    for (path, identity) in paths where identity.kind != .file {
+      switch identity.kind {
+      case .directory:
+        entries.append(
+          OutputManifest.Entry(
+            path: path, kind: .directory, mode: identity.permissions, digest: SHA256.digest(of: []), size: 0))
+      case .symbolicLink:
+        let target = try Surveyor.target(of: project.location(of: path))
+        entries.append(
+          OutputManifest.Entry(
+            path: path, kind: .link, mode: 0, digest: SHA256.digest(of: target.bytes), size: UInt64(target.count)))
+      default:
+        throw FileError(
+          code: .notAFile(identity.kind), path: path, message: "is \(identity.kind), which cannot be stored")
+      }
+    }
+    finding.manifest = OutputManifest(patterns: patterns, entries: entries)
+    return finding
+  }
+
+  private func expand(_ pattern: ByteString) throws(FileError) -> [ByteString] {
+    var skipped: [ByteString] = []
+    if let store = project.store.path(relativeTo: project.root) { skipped.append(store) }
+    do {
+      return try Glob(pattern).expand(
+        root: project.root, filter: PathFilter(root: project.root, skippedPaths: skipped, patterns: []))
+    } catch let error as FileError {
+      throw error
+    } catch {
+      throw FileError(code: .io, path: pattern, errno: EINVAL, message: "\(error)")
+    }
+  }
+
+  private func list(
+    _ folder: ByteString, into paths: inout [(ByteString, FileIdentity)], _ seen: inout Set<ByteString>
+  ) throws(FileError) {
+    let location = project.location(of: folder)
+    guard let stream = location.withCString({ opendir($0) }) else { throw FileError(errno: errno, path: folder) }
+    var names: [ByteString] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { ByteString($0.prefix { $0 != 0 }) }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    closedir(stream)
+    for name in names {
+      let path = folder.appending(path: name)
+      let identity = try FileIdentity.of(path: project.location(of: path), followLinks: false)
+      guard seen.insert(path).inserted else { continue }
+      paths.append((path, identity))
+      if identity.kind == .directory { try list(path, into: &paths, &seen) }
+    }
+  }
+}
+
+extension OutputManifest {
+  /// What differs on disk from this manifest: paths that are gone, and paths that are other than recorded or extra.
+  func differences(onDisk found: OutputManifest) -> (missing: [ByteString], modified: [ByteString]) {
+    var present: [ByteString: Entry] = [:]
+    for entry in found.entries { present[entry.path] = entry }
+    var missing: [ByteString] = []
+    var modified: [ByteString] = []
+    for entry in entries {
+      guard let now = present.removeValue(forKey: entry.path) else {
+        missing.append(entry.path)
+        continue
+      }
+      if now != entry { modified.append(entry.path) }
+    }
+    modified += present.keys
+    return (missing, modified.sorted())
+  }
+}

@@ -1,0 +1,58 @@
+package import PurserModel
+
+// Paths are lexical here: "." and ".." are removed by name, as a shell does, without asking the file system.
+extension ByteString {
+  package var isAbsolutePath: Bool { bytes.first == UInt8(ascii: "/") }
+
+  /// The path without empty segments, "." and "..".
+  package var normalizedPath: ByteString {
+    var segments: [ArraySlice<UInt8>] = []
+    for segment in bytes.split(separator: UInt8(ascii: "/")) {
+      if segment.elementsEqual(".".utf8) { continue }
+      if segment.elementsEqual("..".utf8) {
+        if let last = segments.last, !last.elementsEqual("..".utf8) {
+          segments.removeLast()
+        } else if !isAbsolutePath {
+          segments.append(segment)
+        }
+        continue
+      }
+      segments.append(segment)
+    }
+    let joined = segments.joined(separator: CollectionOfOne(UInt8(ascii: "/")))
+    return isAbsolutePath ? "/" + ByteString(joined) : ByteString(joined)
+  }
+
+  /// Joined by a slash; an absolute right side stands alone.
+  package func appending(path: ByteString) -> ByteString {
+    if path.isAbsolutePath || isEmpty { return path }
+    if path.isEmpty { return self }
+    return bytes.last == UInt8(ascii: "/") ? self + path : self + "/" + path
+  }
+
+  /// The part before the last slash: empty for a bare name, "/" for a name in the root folder.
+  package var parentPath: ByteString {
+    guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return "" }
+    return slash == 0 ? "/" : ByteString(bytes[..<slash])
+  }
+
+  /// The part after the last slash.
+  package var lastPathComponent: ByteString {
+    guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return self }
+    return ByteString(bytes[(slash + 1)...])
+  }
+
+  /// Whether this is `folder` itself or something below it. Both normalized. Everything relative is below "".
+  package func isWithin(_ folder: ByteString) -> Bool {
+    if folder.isEmpty { return !isAbsolutePath }
+    if folder == "/" { return isAbsolutePath }
+    return self == folder || hasPrefix(folder + "/")
+  }
+
+  /// The rest of the path below `folder`, empty for the folder itself; `nil` if it is not within.
+  package func path(relativeTo folder: ByteString) -> ByteString? {
+    guard isWithin(folder) else { return nil }
+    if self == folder { return "" }
+    return ByteString(bytes.dropFirst(folder == "/" ? 1 : folder.count + 1))
+  }
+}

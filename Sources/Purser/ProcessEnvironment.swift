@@ -1,0 +1,36 @@
+import Glibc
+public import PurserModel
+
+/// The variables that a process was given, as raw bytes. Injected everywhere, never read behind one's back.
+public struct ProcessEnvironment: Sendable {
+  /// `NAME=value`, in the order of the process.
+  public private(set) var entries: [ByteString]
+
+  /// Takes entries as they are.
+  public init(entries: [ByteString]) {
+    self.entries = entries
+  }
+
+  /// This process's own variables.
+  public static var current: ProcessEnvironment {
+    var entries: [ByteString] = []
+    var next: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> = environ
+    while let entry = next.pointee {
+      entries.append(ByteString(UnsafeRawBufferPointer(start: entry, count: strlen(entry))))
+      next += 1
+    }
+    return ProcessEnvironment(entries: entries)
+  }
+
+  /// The value of a variable; `nil` if it is not set. The first entry counts, as for `getenv`. O(entries).
+  public subscript(name: ByteString) -> ByteString? {
+    let prefix = name + "="
+    return entries.first { $0.hasPrefix(prefix) }.map { ByteString($0.bytes.dropFirst(prefix.count)) }
+  }
+
+  /// Sets or replaces a variable.
+  public mutating func set(_ name: ByteString, to value: ByteString) {
+    entries.removeAll { $0.hasPrefix(name + "=") }
+    entries.append(name + "=" + value)
+  }
+}

@@ -1,0 +1,146 @@
+import CLinux
+import Glibc
+public import PurserModel
+
+/// Where a project is, where its store is, and under which names its records stand.
+public struct Project: Sendable {
+  /// Absolute, without symbolic links.
+  public var root: ByteString
+  /// The state folder, absolute.
+  public var store: ByteString
+  /// The branch's name-space.
+  public var storageKey: String
+  /// The pipeline.
+  public var pipeline: String
+  /// The folder that the user is in, absolute.
+  public var currentFolder: ByteString
+
+  /// What the user said about it; what is `nil` is found out.
+  public struct Options: Sendable {
+    /// The root.
+    public var root: ByteString?
+    /// The state folder.
+    public var store: ByteString?
+    /// The storage key.
+    public var storageKey: String?
+    /// The pipeline.
+    public var pipeline: String?
+
+    /// Nothing said.
+    public init(
+      root: ByteString? = nil, store: ByteString? = nil, storageKey: String? = nil, pipeline: String? = nil
+    ) {
+      self.root = root
+      self.store = store
+      self.storageKey = storageKey
+      self.pipeline = pipeline
+    }
+  }
+
+  /// Finds the project that `currentFolder` is in. A few system calls a folder on the way up; no process is started.
+  ///
+  /// - Throws: `usage` if the root that was named is no folder.
+  public static func find(
+    _ options: Options = Options(), environment: ProcessEnvironment, currentFolder: ByteString? = nil
+  ) throws(PurserError) -> Project {
+    guard let current = currentFolder ?? realPath(".") else {
+      throw PurserError(.io, "the current folder cannot be found: \(String(cString: strerror(errno)))")
+    }
+    var root = current
+    if let named = options.root {
+      guard let found = realPath(current.appending(path: named)), FileKind.of(found) == .directory else {
+        throw PurserError(.usage, "--project '\(named.printable)' is not a folder; name an existing one")
+      }
+      root = found
+    } else {
+      root = Self.root(above: current)
+    }
+    let git = GitFolder(at: root)
+    let mainRoot = git?.mainWorktree ?? root
+    let store =
+      (options.store ?? environment["PURSER_STORE"]).map { current.appending(path: $0).normalizedPath }
+      ?? mainRoot.appending(path: ".purser")
+    return Project(
+      root: root, store: store,
+      storageKey: options.storageKey ?? environment["PURSER_STORAGE_KEY"]?.escaped
+        ?? Self.storageKey(git, environment),
+      pipeline: options.pipeline ?? environment["PURSER_PIPELINE"]?.escaped ?? Self.name(of: mainRoot),
+      currentFolder: current)
+  }
+
+  private static func name(of root: ByteString) -> String {
+    let name = root.lastPathComponent
+    return name.isEmpty ? "root" : name.escaped
+  }
+
+  /// The nearest folder with a state folder or a pipeline file, else the git top level, else the folder itself.
+  private static func root(above folder: ByteString) -> ByteString {
+    var candidate = folder
+    var gitTop: ByteString?
+    while true {
+      for name: ByteString in [".purser", "purser.yaml", "kptn.yaml"]
+      where FileKind.of(candidate.appending(path: name)) != nil {
+        return candidate
+      }
+      if gitTop == nil, FileKind.of(candidate.appending(path: ".git")) != nil { gitTop = candidate }
+      if candidate == "/" { return gitTop ?? folder }
+      candidate = candidate.parentPath
+    }
+  }
+
+  private static func storageKey(_ git: GitFolder?, _ environment: ProcessEnvironment) -> String {
+    switch git?.head {
+    case .branch(let name): return name.escaped
+    case .detached(let commit):
+      for variable: ByteString in ["GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME"] {
+        if let name = environment[variable], !name.isEmpty { return name.escaped }
+      }
+      return "detached-" + commit.escaped.prefix(12)
+    case nil: return "default"
+    }
+  }
+
+  /// A path that the user gave, relative to where the user is, as Purser names it: relative to the root if it is
+  /// inside, else absolute.
+  public func name(ofPath path: ByteString) -> ByteString {
+    let absolute = currentFolder.appending(path: path).normalizedPath
+    if let inside = absolute.path(relativeTo: root) { return inside.isEmpty ? "." : inside }
+    // The way there may lead through a symbolic link.
+    if let parent = Self.realPath(absolute.parentPath),
+      let inside = parent.appending(path: absolute.lastPathComponent).path(relativeTo: root)
+    {
+      return inside.isEmpty ? "." : inside
+    }
+    return absolute
+  }
+
+  /// Where something that Purser names is on disk.
+  public func location(of name: ByteString) -> ByteString {
+    name == "." ? root : root.appending(path: name)
+  }
+
+  static func realPath(_ path: ByteString) -> ByteString? {
+    guard let resolved = path.withCString({ realpath($0, nil) }) else { return nil }
+    defer { free(resolved) }
+    return ByteString(UnsafeRawBufferPointer(start: resolved, count: strlen(resolved)))
+  }
+}
+
+/// What is at a path, not following a final link.
+enum FileKind {
+  case file
+  case directory
+  case symbolicLink
+  case other
+
+  static func of(_ path: ByteString) -> FileKind? {
+    var info = stat()
+    guard path.withCString({ lstat($0, &info) }) == 0 else { return nil }
+    return switch info.st_mode & S_IFMT {
+    case S_IFREG: .file
+    case S_IFDIR: .directory
+    case S_IFLNK: .symbolicLink
+    default: .other
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import PurserHashing
+import PurserModel
+import PurserStore
+
+/// Saves what is about to be lost, clears the way for a run, and puts results back.
+struct Restorer {
+  let project: Project
+  let contents: ContentStore
+  let hasher: FileHasher
+
+  /// Stores every content among `entries` that no blob holds yet, and names it in the run's record, before anything of
+  /// it is touched.
+  func save(_ entries: [OutputManifest.Entry], for run: OpenRun) throws(StoreError) {
+    let files = entries.filter { $0.kind != .directory }
+    let known = try contents.records.blobs(files.map(\.digest))
+    let unsaved = files.filter { known[$0.digest] == nil }
+    guard !unsaved.isEmpty else { return }
+    let blobs = try contents.commit(try contents.prepare(unsaved, in: project))
+    var byDigest: [Digest: NewBlob] = [:]
+    for blob in blobs { byDigest[blob.digest] = blob }
+    try contents.records.save(
+      unsaved.compactMap { entry in byDigest[entry.digest].map { SavedContent(path: entry.path, blob: $0) } }, for: run)
+  }
+
+  /// Removes declared outputs before a run, so that a leftover is never taken for a product, and makes the folders
+  /// that they go to.
+  func clear(_ spec: TaskSpec, found: OutputManifest, for run: OpenRun) throws(StoreError) {
+    let files = try ProjectFiles(root: project.root)
+    if !spec.keepsOutputs {
+      try save(found.entries, for: run)
+      for entry in found.entries.reversed() where entry.kind != .directory { try files.remove(entry.path) }
+      for output in spec.outputs where found.entries.contains(where: { $0.path == output && $0.kind == .directory }) {
+        try files.remove(output)
+      }
+    }
+    for output in spec.outputs where !Glob.isPattern(output) { try files.makeParent(of: output) }
+  }
+
+  /// Makes what is on disk equal to a result: what is right stays, what is wrong is replaced, what is extra goes. All
+  /// contents are verified before the first of them is put in place.
+  func restore(_ result: ActionResult, over found: OutputManifest, for run: OpenRun) throws(StoreError) {
+    try requireWithinPatterns(result.manifest)
+    var present: [ByteString: OutputManifest.Entry] = [:]
+    for entry in found.entries { present[entry.path] = entry }
+    let wanted = Set(result.manifest.entries.map(\.path))
+    let extra = found.entries.filter { !wanted.contains($0.path) }
+    let wrong = result.manifest.entries.filter { present[$0.path] != $0 }
+    let replaced = wrong.compactMap { present[$0.path] }
+    try save(extra + replaced, for: run)
+
+    let files = try ProjectFiles(root: project.root)
+    for entry in extra.reversed() { try files.remove(entry.path) }
+    for entry in replaced where wrong.contains(where: { $0.path == entry.path && $0.kind != entry.kind }) {
+      try files.remove(entry.path)
+    }
+    // Folders come before what is in them, since entries are sorted by path; their final mode comes last, so that a
+    // folder without write permission can be filled.
+    for entry in wrong {
+      var entry = entry
+      if entry.kind == .directory { entry.mode |= 0o700 }
+      try files.place(entry) { descriptor throws(StoreError) in
+        try contents.copy(entry.digest, to: descriptor)
+      } linkTarget: { () throws(StoreError) in
+        guard let target = try contents.small(entry.digest) else {
+          throw StoreError(.corrupt, "the target of the link '\(entry.path.printable)' is not in the store")
+        }
+        return ByteString(bytes: target)
+      }
+    }
+    for entry in wrong.reversed() where entry.kind == .directory && entry.mode & 0o700 != 0o700 {
+      try files.place(entry) { _ in } linkTarget: { "" }
+    }
+  }
+
+  /// A manifest may only name what its own patterns cover, inside the project and outside of the store.
+  private func requireWithinPatterns(_ manifest: OutputManifest) throws(StoreError) {
+    for entry in manifest.entries {
+      let segments = entry.path.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+      let isPlain =
+        !entry.path.isEmpty
+        && segments.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }
+      let isCovered = manifest.patterns.contains { pattern in
+        entry.path.isWithin(pattern) || (try? Glob(pattern))?.matches(entry.path) == true
+      }
+      guard isPlain, isCovered, !project.location(of: entry.path).isWithin(project.store) else {
+        throw StoreError(
+          .corrupt, "a stored result names '\(entry.path.printable)', which is not one of its outputs; it is not restored"
+        )
+      }
+    }
+  }
+}

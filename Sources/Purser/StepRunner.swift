@@ -1,0 +1,221 @@
+import Glibc
+package import PurserExecution
+import PurserHashing
+package import PurserModel
+import PurserStore
+
+/// Runs one command through the cache: replays it, restores it, or runs and records it. The engine of `purser exec`.
+package struct StepRunner {
+  let cache: TaskCache
+  let executor: any Executor
+  let report: (StepEvent) -> Void
+
+  package init(cache: TaskCache, executor: any Executor, report: @escaping (StepEvent) -> Void) {
+    self.cache = cache
+    self.executor = executor
+    self.report = report
+  }
+
+  /// What the user chose for this one run.
+  package struct Options: Sendable {
+    package var isForced = false
+    package var mayRestore = true
+    package var requiresCache = false
+    package var touchesOutputs = false
+    package var timeout: Duration?
+    /// An open, seekable file that is the command's standard input, and its digest.
+    package var standardInput: (descriptor: Int32, digest: Digest)?
+
+    package init() {}
+  }
+
+  /// Carries the step out and returns the exit code for the user.
+  ///
+  /// - Throws: `usage`, `refused` or `missing` for a declaration that cannot be used, and the command is then not run.
+  ///   Whatever else fails, the command runs uncached, unless the cache is required.
+  package func run(_ spec: TaskSpec, _ options: Options) throws(PurserError) -> Int32 {
+    try Declarations(project: cache.project).check(spec)
+    do throws(PurserError) {
+      return try runCached(spec, options)
+    } catch {
+      guard error.isAboutTheCache, !options.requiresCache else { throw error }
+      report(.warning("\(error.message); '\(spec.id)' runs uncached"))
+      return runUncached(spec, options)
+    }
+  }
+
+  private func runCached(_ spec: TaskSpec, _ options: Options) throws(PurserError) -> Int32 {
+    var decisionOptions = DecisionOptions()
+    decisionOptions.isForced = options.isForced
+    decisionOptions.mayRestore = options.mayRestore
+    decisionOptions.standardInput = options.standardInput?.digest
+    var isFirst = true
+    while true {
+      let assessment = try cache.assess(spec, decisionOptions)
+      if isFirst { for warning in assessment.survey.warnings { report(.warning(warning)) } }
+      isFirst = false
+      switch assessment.decision {
+      case .fresh(let record):
+        cache.saveStatCache()
+        guard let result = record.result, try replay(result, spec) else { continue }
+        report(.fresh(task: spec.id, savedMicroseconds: result.durationMicroseconds))
+        if options.touchesOutputs { touch(spec) }
+        return 0
+      case .restore(let result, let reasons):
+        do throws(PurserError) {
+          guard try cache.restore(result, spec, assessment, willWait: announce(spec)) else { continue }
+        } catch {
+          guard error.isAboutTheCache else { throw error }
+          report(.warning("\(error.message); '\(spec.id)' is not restored"))
+          decisionOptions.mayRestore = false
+          continue
+        }
+        cache.saveStatCache()
+        guard try replay(result, spec) else { continue }
+        report(.restored(task: spec.id, reasons: reasons, savedMicroseconds: result.durationMicroseconds))
+        if options.touchesOutputs { touch(spec) }
+        return 0
+      case .run(let reasons):
+        for case .upstreamPending(let tasks) in reasons {
+          throw PurserError(
+            .missing, "task '\(spec.id)' comes after '\(tasks[0])', which has no standing result under storage key "
+              + "'\(cache.project.storageKey)'; run '\(tasks[0])' first")
+        }
+        try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
+        guard let attempt = try cache.open(spec, assessment, kind: "run", willWait: announce(spec)) else { continue }
+        do throws(PurserError) {
+          try attempt.clearOutputs()
+        } catch {
+          attempt.abandon(because: error.message)
+          throw error
+        }
+        report(.running(task: spec.id, reasons: reasons))
+        return execute(spec, options, attempt)
+      }
+    }
+  }
+
+  private func announce(_ spec: TaskSpec) -> (Lessor.Holder) -> Void {
+    { holder in report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
+  }
+
+  /// `false` if what was printed is damaged: it was forgotten, and the decision has to be made again.
+  private func replay(_ result: ActionResult, _ spec: TaskSpec) throws(PurserError) -> Bool {
+    guard let log = result.log else { return true }
+    do {
+      try cache.contents.withLog(log) { try LogReplay.replay($0) }
+      return true
+    } catch let error as StoreError where error.code == .corrupt {
+      report(.warning(error.message))
+      return false
+    } catch let error as StoreError {
+      throw PurserError(error)
+    } catch {
+      throw PurserError(.io, "the output of task '\(spec.id)' cannot be replayed: \(error)")
+    }
+  }
+
+  private func touch(_ spec: TaskSpec) {
+    guard let files = try? ProjectFiles(root: cache.project.root), let found = try? cache.scan(spec) else { return }
+    for entry in found.manifest.entries where entry.kind == .file { files.touch(entry.path) }
+  }
+
+  // MARK: Running
+
+  private func command(_ spec: TaskSpec, _ options: Options) -> Command {
+    Command(
+      argv: spec.command, environment: cache.environment.entries,
+      workingDirectory: cache.project.location(of: spec.workingDirectory),
+      standardInput: options.standardInput?.descriptor, timeout: options.timeout)
+  }
+
+  /// Runs the command and records how it ended. From here on, nothing that the cache does changes the exit code.
+  private func execute(_ spec: TaskSpec, _ options: Options, _ attempt: Attempt) -> Int32 {
+    let folder = cache.project.store.appending(path: "tmp")
+    _ = folder.withCString { mkdir($0, 0o700) }
+    let log = LogSpool(directory: folder)
+    let ending: Attempt.Ending
+    var exitCode: Int32
+    do {
+      let completion = try executor.run(
+        command(spec, options), capture: log, passThrough: true,
+        started: { child in
+          try? cache.records.noteChild(
+            LeaseProcess(pid: child.pid, startTime: child.startTime, processGroup: child.processGroup),
+            of: attempt.run)
+        },
+        tick: .seconds(Lessor.seconds / 4),
+        onTick: { try? cache.records.renew(attempt.run, until: TaskCache.time(in: Lessor.seconds)) })
+      exitCode = completion.exit.code
+      if completion.interruption != nil {
+        ending = .cancelled(exitCode: exitCode)
+      } else {
+        ending = exitCode == 0 ? .success : .failure(exitCode: exitCode)
+      }
+      if case .timedOut = completion.exit {
+        report(.warning("task '\(spec.id)' ran longer than its time limit and was stopped"))
+      }
+    } catch let error as ExecutionError {
+      report(.error(error.message))
+      exitCode = error.exitCode
+      ending = .failure(exitCode: exitCode)
+    } catch {
+      report(.error("\(error)"))
+      exitCode = PurserError.Code.bug.rawValue
+      ending = .cancelled(exitCode: nil)
+    }
+    do throws(PurserError) {
+      let outcome = try attempt.finish(ending, log: log)
+      for warning in outcome.warnings { report(.warning(warning)) }
+      if let missing = outcome.missingOutputs.first {
+        report(
+          .error(
+            "task '\(spec.id)' succeeded but did not make its output '\(missing.printable)'; nothing is stored: make "
+              + "the command write it, or remove --output \(missing.printable)"))
+        exitCode = 1
+      }
+    } catch {
+      report(.warning("\(error.message); the result of '\(spec.id)' is not stored"))
+      if options.requiresCache, exitCode == 0 { exitCode = error.code.rawValue }
+    }
+    cache.saveStatCache()
+    report(.finished(task: spec.id, exitCode: exitCode))
+    return exitCode
+  }
+
+  private func runUncached(_ spec: TaskSpec, _ options: Options) -> Int32 {
+    do {
+      return try executor.run(
+        command(spec, options), capture: LogSpool.discarding(), passThrough: true, started: { _ in }, tick: nil,
+        onTick: {}
+      ).exit.code
+    } catch let error as ExecutionError {
+      report(.error(error.message))
+      return error.exitCode
+    } catch {
+      report(.error("\(error)"))
+      return PurserError.Code.bug.rawValue
+    }
+  }
+}
+
+/// What a step has to tell its user.
+package enum StepEvent: Sendable {
+  case warning(String)
+  case error(String)
+  case waiting(task: String, pid: Int32, since: String)
+  case fresh(task: String, savedMicroseconds: Int64)
+  case restored(task: String, reasons: [Reason], savedMicroseconds: Int64)
+  case running(task: String, reasons: [Reason])
+  case finished(task: String, exitCode: Int32)
+}
+
+extension PurserError {
+  /// Whether the cache is at fault, and not what the user declared: then the command still runs.
+  var isAboutTheCache: Bool {
+    switch code {
+    case .unavailable, .io, .busy, .bug: true
+    case .usage, .refused, .missing: false
+    }
+  }
+}

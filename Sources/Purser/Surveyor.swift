@@ -1,0 +1,290 @@
+import Glibc
+import PurserHashing
+import PurserModel
+
+/// Looks at everything that a task declares and makes its fingerprint. Starts no process and runs none of what it reads.
+struct Surveyor {
+  let project: Project
+  let hasher: FileHasher
+  let environment: ProcessEnvironment
+  /// What is known of the upstream tasks, by id.
+  let upstream: [String: UpstreamState]
+  /// Digest of standard input, for a task that reads it.
+  let standardInput: Digest?
+
+  /// What a dependent sees of an upstream task.
+  struct UpstreamState: Sendable {
+    var outputsVersion: Digest?
+    var outputDataVersion: ByteString?
+  }
+
+  private var components: [Component] = []
+  private var identities: [ByteString: FileIdentity] = [:]
+  private var treeNodes: [Digest: [UInt8]] = [:]
+  private var warnings: [String] = []
+
+  init(
+    project: Project, hasher: FileHasher, environment: ProcessEnvironment, upstream: [String: UpstreamState],
+    standardInput: Digest?
+  ) {
+    self.project = project
+    self.hasher = hasher
+    self.environment = environment
+    self.upstream = upstream
+    self.standardInput = standardInput
+  }
+
+  /// Surveys one task. O(declared files); contents are read only where the stat cache does not know them.
+  mutating func survey(_ spec: TaskSpec) throws(PurserError) -> Survey {
+    let filter = try Self.filter(for: spec, in: project)
+    for path in spec.code { try add(path, as: .code, of: spec, filter) }
+    for path in spec.inputs { try add(path, as: .inputs, of: spec, filter) }
+    try addProgram(of: spec, filter)
+    for name in spec.tools { try addTool(name, of: spec) }
+    if !spec.command.isEmpty { components.append(Component(.argv, "", .list(spec.command))) }
+    for argument in spec.arguments { components.append(Component(.argument, argument.name, .text(argument.value))) }
+    for output in spec.outputs { components.append(Component(.outputPattern, output, .text(""))) }
+    components.append(Component(.workingDirectory, "", .text(spec.workingDirectory)))
+    try addEnvironment(of: spec)
+    if spec.readsStandardInput {
+      components.append(Component(.standardInput, "", standardInput.map { .digest($0) } ?? .absent))
+    }
+    for task in spec.upstream {
+      let state = upstream[task]
+      components.append(
+        Component(.upstreamOutputs, ByteString(task), state?.outputsVersion.map { .digest($0) } ?? .absent))
+      components.append(
+        Component(.upstreamData, ByteString(task), state?.outputDataVersion.map { .text($0) } ?? .absent))
+    }
+    return Survey(
+      fingerprint: ActionKey.fingerprint(of: components), identities: identities, treeNodes: treeNodes,
+      warnings: warnings)
+  }
+
+  /// What folders and globs of a task leave out: the store, its own outputs, and what it excludes.
+  static func filter(for spec: TaskSpec, in project: Project) throws(PurserError) -> PathFilter {
+    var skipped: [ByteString] = []
+    var patterns: [Glob] = []
+    if let store = project.store.path(relativeTo: project.root) { skipped.append(store) }
+    for output in spec.outputs {
+      if Glob.isPattern(output) { patterns.append(try glob(output, of: spec)) } else { skipped.append(output) }
+    }
+    for exclude in spec.excludes { patterns.append(try glob(exclude, of: spec)) }
+    return PathFilter(root: project.root, skippedPaths: skipped, patterns: patterns)
+  }
+
+  static func glob(_ pattern: ByteString, of spec: TaskSpec) throws(PurserError) -> Glob {
+    do {
+      return try Glob(pattern)
+    } catch {
+      throw PurserError(.usage, "the pattern '\(pattern.printable)' of task '\(spec.id)' cannot be read: \(error)")
+    }
+  }
+
+  // MARK: Paths
+
+  private mutating func add(
+    _ path: ByteString, as group: Component.Group, of spec: TaskSpec, _ filter: PathFilter
+  ) throws(PurserError) {
+    let location = project.location(of: path)
+    guard Glob.isPattern(path), FileKind.of(location) == nil else {
+      try addLiteral(path, at: location, as: group, of: spec, filter)
+      return
+    }
+    let glob = try Self.glob(path, of: spec)
+    let matches: [ByteString]
+    do {
+      matches = try glob.expand(root: project.root, filter: filter)
+    } catch {
+      throw PurserError(error, declaration: group == .code ? "code" : "input", of: spec.id)
+    }
+    // The pattern itself is a component, so that an empty set differs from no declaration at all.
+    components.append(Component(group == .code ? .codePattern : .inputPattern, path, .text("")))
+    if matches.isEmpty {
+      warnings.append(
+        "\(group == .code ? "code" : "input") pattern '\(path.printable)' of task '\(spec.id)' matches no file")
+    }
+    try addFiles(matches, as: group, of: spec, filter)
+  }
+
+  /// Many files at once, on all cores; links one by one.
+  private mutating func addFiles(
+    _ paths: [ByteString], as group: Component.Group, of spec: TaskSpec, _ filter: PathFilter
+  ) throws(PurserError) {
+    var files: [ByteString] = []
+    for path in paths {
+      let location = project.location(of: path)
+      if FileKind.of(location) == .symbolicLink {
+        try addLiteral(path, at: location, as: group, of: spec, filter)
+      } else {
+        files.append(path)
+      }
+    }
+    for (path, result) in zip(files, hasher.digests(of: files.map { project.location(of: $0) })) {
+      do {
+        record(try result.get(), path, as: group)
+      } catch {
+        throw PurserError(error, declaration: group == .code ? "code" : "input", of: spec.id)
+      }
+    }
+  }
+
+  private mutating func record(_ file: FileDigest, _ path: ByteString, as group: Component.Group) {
+    identities[path] = file.identity
+    components.append(
+      Component(
+        group == .code ? .codeFile : .inputFile, path,
+        .file(file.digest, isExecutable: file.identity.isExecutable)))
+  }
+
+  private mutating func addLiteral(
+    _ path: ByteString, at location: ByteString, as group: Component.Group, of spec: TaskSpec, _ filter: PathFilter
+  ) throws(PurserError) {
+    let declaration = group == .code ? "code" : "input"
+    do throws(FileError) {
+      let identity = try FileIdentity.of(path: location, followLinks: false)
+      switch identity.kind {
+      case .file:
+        record(try hasher.digest(of: location, identity: identity), path, as: group)
+      case .directory:
+        try addTree(path, at: location, as: group, filter)
+      case .symbolicLink:
+        try addLink(path, at: location, as: group, filter)
+      default:
+        _ = try hasher.digest(of: location)
+      }
+    } catch {
+      throw PurserError(error.naming(path), declaration: declaration, of: spec.id)
+    }
+  }
+
+  private mutating func addTree(
+    _ path: ByteString, at location: ByteString, as group: Component.Group, _ filter: PathFilter
+  ) throws(FileError) {
+    let tree = try TreeHasher(hasher: hasher, projectRoot: project.root).tree(at: location, excluding: filter)
+    treeNodes.merge(tree.nodes) { kept, _ in kept }
+    tree.identities.forEach { file, identity in identities[file] = identity }
+    components.append(Component(group == .code ? .codeTree : .inputTree, path, .digest(tree.digest)))
+  }
+
+  /// A link counts by its target's text and, where it leads inside the project, by the content there.
+  private mutating func addLink(
+    _ path: ByteString, at location: ByteString, as group: Component.Group, _ filter: PathFilter
+  ) throws(FileError) {
+    let target = try Self.target(of: location)
+    components.append(Component(group == .code ? .codeLink : .inputLink, path, .text(target)))
+    guard let resolved = Project.realPath(location), resolved.isWithin(project.root),
+      !resolved.isWithin(project.store)
+    else { return }
+    switch FileKind.of(resolved) {
+    case .directory: try addTree(path, at: resolved, as: group, filter)
+    default: record(try hasher.digest(of: resolved), path, as: group)
+    }
+  }
+
+  static func target(of location: ByteString) throws(FileError) -> ByteString {
+    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+    let count = location.withCString { path in
+      buffer.withUnsafeMutableBytes { bytes in
+        bytes.withMemoryRebound(to: CChar.self) { text in text.baseAddress.map { readlink(path, $0, text.count) } ?? 0 }
+      }
+    }
+    guard count >= 0 else {
+      throw FileError(code: .unreadable, path: location, errno: errno, message: "the link cannot be read")
+    }
+    return ByteString(buffer.prefix(count))
+  }
+
+  // MARK: Programs and variables
+
+  /// A program that belongs to the project is code without being declared.
+  private mutating func addProgram(of spec: TaskSpec, _ filter: PathFilter) throws(PurserError) {
+    guard let program = spec.command.first, let found = find(program, of: spec),
+      let name = found.path(relativeTo: project.root), !spec.code.contains(name), !filter.skips(name, isDirectory: false)
+    else { return }
+    switch FileKind.of(found) {
+    case .file, .symbolicLink: try addLiteral(name, at: found, as: .code, of: spec, filter)
+    default: return
+    }
+  }
+
+  /// Where the program is inside the project; `nil` if it is elsewhere or nowhere.
+  private func find(_ program: ByteString, of spec: TaskSpec) -> ByteString? {
+    let folder = project.location(of: spec.workingDirectory)
+    if program.bytes.contains(UInt8(ascii: "/")) { return folder.appending(path: program).normalizedPath }
+    // Only folders of PATH that lie inside the project can hold it; the usual ones cost no system call.
+    for entry in (environment["PATH"] ?? "").bytes.split(separator: UInt8(ascii: ":")) {
+      let candidate = folder.appending(path: ByteString(entry)).normalizedPath.appending(path: program)
+      if candidate.isWithin(project.root), candidate.withCString({ access($0, X_OK) }) == 0 { return candidate }
+    }
+    return nil
+  }
+
+  private mutating func addTool(_ name: ByteString, of spec: TaskSpec) throws(PurserError) {
+    let folder = project.location(of: spec.workingDirectory)
+    var found: ByteString?
+    if name.bytes.contains(UInt8(ascii: "/")) {
+      found = folder.appending(path: name).normalizedPath
+    } else {
+      for entry in (environment["PATH"] ?? "").bytes.split(separator: UInt8(ascii: ":")) {
+        let candidate = folder.appending(path: ByteString(entry)).normalizedPath.appending(path: name)
+        if candidate.withCString({ access($0, X_OK) }) == 0, FileKind.of(candidate) != .directory {
+          found = candidate
+          break
+        }
+      }
+    }
+    guard let found, let resolved = Project.realPath(found) else {
+      throw PurserError(
+        .missing,
+        "tool '\(name.printable)' of task '\(spec.id)' is not on PATH; install it, or remove --tool \(name.printable)")
+    }
+    do throws(FileError) {
+      let file = try hasher.digest(of: resolved)
+      identities[found] = file.identity
+      components.append(Component(.toolPath, name, .text(found.path(relativeTo: project.root) ?? found)))
+      components.append(Component(.toolFile, name, .file(file.digest, isExecutable: file.identity.isExecutable)))
+      // A virtual environment's python is a link to the real one: what tells two apart is the file beside `bin`.
+      let configuration = found.parentPath.parentPath.appending(path: "pyvenv.cfg")
+      if FileKind.of(configuration) == .file {
+        let digest = try hasher.digest(of: configuration).digest
+        components.append(Component(.toolConfiguration, name, .file(digest, isExecutable: false)))
+      }
+    } catch {
+      throw PurserError(error, declaration: "tool", of: spec.id)
+    }
+    if Self.isScript(resolved) {
+      warnings.append(
+        "tool '\(name.printable)' of task '\(spec.id)' is a script (\(resolved.printable)): what it starts is not part "
+          + "of the key; name the real program with --tool too")
+    }
+  }
+
+  private static func isScript(_ path: ByteString) -> Bool {
+    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    var start: (UInt8, UInt8) = (0, 0)
+    return withUnsafeMutableBytes(of: &start) { read(descriptor, $0.baseAddress, 2) == 2 && $0.elementsEqual("#!".utf8) }
+  }
+
+  private mutating func addEnvironment(of spec: TaskSpec) throws(PurserError) {
+    guard !spec.environment.isEmpty else { return }
+    let key = try SecretKey.load(store: project.store)
+    for name in spec.environment {
+      let value = environment[name].map { value in
+        Component.Value.digest(HMAC.sha256(key: key, message: name.bytes + [0] + value.bytes))
+      }
+      components.append(Component(.environment, name, value ?? .absent))
+    }
+  }
+}
+
+extension FileError {
+  /// The same error about the path as the user declared it, where it is about that path itself.
+  func naming(_ path: ByteString) -> FileError {
+    var renamed = self
+    if self.path.lastPathComponent == path.lastPathComponent { renamed.path = path }
+    return renamed
+  }
+}

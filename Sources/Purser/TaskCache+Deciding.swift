@@ -1,0 +1,212 @@
+import PurserHashing
+public import PurserModel
+import PurserStore
+
+/// A decision, and what it rests on.
+package struct Assessment: Sendable {
+  package var decision: Decision
+  package var survey: Survey
+  package var record: TaskRecord?
+  /// Digest of the standard input that was taken into account.
+  var standardInput: Digest?
+  /// What is on disk where outputs are declared; `nil` where nobody had to look.
+  var outputs: OutputScanner.Finding?
+}
+
+/// What a decision should leave out of account.
+package struct DecisionOptions: Sendable {
+  /// Run whatever is recorded.
+  package var isForced = false
+  /// Never put a result back.
+  package var mayRestore = true
+  /// Digest of standard input, for a task that reads it.
+  package var standardInput: Digest?
+
+  package init() {}
+}
+
+extension TaskCache {
+  /// Says whether a task is fresh, can be restored, or has to run, and every reason why. Reads only, but for the stat
+  /// cache. O(declared files) system calls.
+  ///
+  /// - Throws: `missing` or `refused` for a declaration that cannot be used, `unavailable` or `io` for a store that
+  ///   cannot be read.
+  public func decide(_ spec: TaskSpec) throws(PurserError) -> Decision {
+    try assess(spec, DecisionOptions()).decision
+  }
+
+  package func assess(_ spec: TaskSpec, _ options: DecisionOptions) throws(PurserError) -> Assessment {
+    let key = key(spec.id)
+    do {
+      let records = try records.records(for: [key] + spec.upstream.map { self.key($0) })
+      let (upstream, pending) = try upstreamStates(of: spec, records)
+      var surveyor = Surveyor(
+        project: project, hasher: hasher, environment: environment, upstream: upstream,
+        standardInput: options.standardInput)
+      var assessment = Assessment(
+        decision: .run([.neverRan]), survey: try surveyor.survey(spec), record: records[key],
+        standardInput: options.standardInput, outputs: nil)
+      let actionKey = assessment.survey.fingerprint.actionKey
+
+      if let record = records[key], record.holds(assessment.survey.fingerprint), pending.isEmpty,
+        let result = record.result
+      {
+        let found = try scan(spec)
+        assessment.outputs = found
+        if found.manifest.digest == result.outputsVersion, !options.isForced {
+          assessment.decision = .fresh(record)
+          return assessment
+        }
+      }
+      let reasons = try reasons(for: assessment, spec, options, pending: pending)
+      assessment.decision = .run(reasons)
+      if options.mayRestore, !options.isForced, pending.isEmpty,
+        let result = try restorableResult(of: actionKey, for: spec)
+      {
+        assessment.decision = .restore(result, reasons)
+      }
+      return assessment
+    } catch let error as PurserError {
+      throw error
+    } catch let error as StoreError {
+      throw PurserError(error)
+    } catch {
+      throw PurserError(.bug, "\(error)")
+    }
+  }
+
+  /// What is on disk where the task's outputs are declared.
+  func scan(_ spec: TaskSpec) throws(PurserError) -> OutputScanner.Finding {
+    do {
+      return try OutputScanner(project: project, hasher: hasher).scan(spec.outputs)
+    } catch {
+      throw PurserError(error, declaration: "output", of: spec.id)
+    }
+  }
+
+  /// What dependents see of each upstream task: its version as recorded if the disk agrees, else that of the disk.
+  private func upstreamStates(
+    of spec: TaskSpec, _ records: [TaskKey: TaskRecord]
+  ) throws(PurserError) -> (states: [String: Surveyor.UpstreamState], pending: [String]) {
+    var states: [String: Surveyor.UpstreamState] = [:]
+    var pending: [String] = []
+    for task in spec.upstream {
+      guard let record = records[key(task)], record.status == .success, record.invalidation == nil,
+        let result = record.result
+      else {
+        pending.append(task)
+        continue
+      }
+      do {
+        let found = try OutputScanner(project: project, hasher: hasher).scan(result.manifest.patterns)
+        states[task] = Surveyor.UpstreamState(
+          outputsVersion: found.manifest.digest,
+          outputDataVersion: record.outputDataVersion.map { ByteString($0) })
+      } catch {
+        throw PurserError(error, declaration: "output", of: task)
+      }
+    }
+    return (states, pending)
+  }
+
+  /// The newest result of an action that may be put back for this task.
+  private func restorableResult(
+    of actionKey: Digest, for spec: TaskSpec
+  ) throws(StoreError) -> ActionResult? {
+    let key = key(spec.id)
+    let horizon = try records.invalidationHorizons(for: [key])[key] ?? 0
+    for result in try records.results(for: [actionKey])[actionKey] ?? [] where result.id > horizon {
+      // Without outputs, what the command did may be elsewhere: a database load is not done here because it was done
+      // for another branch.
+      guard !spec.outputs.isEmpty || spec.isPure || result.producer == key else { continue }
+      var needed = Set(result.manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))
+      if let log = result.log { needed.insert(log) }
+      if try contents.hasAll(needed) { return result }
+    }
+    return nil
+  }
+
+  // MARK: Reasons
+
+  private func reasons(
+    for assessment: Assessment, _ spec: TaskSpec, _ options: DecisionOptions, pending: [String]
+  ) throws(StoreError) -> [Reason] {
+    var reasons: [Reason] = options.isForced ? [.forced] : []
+    guard let record = assessment.record, let recordedKey = record.actionKey else {
+      let wasInterrupted = assessment.record?.status == .running || assessment.record?.lastRunState == .cancelled
+      reasons.append(wasInterrupted ? .interrupted : .neverRan)
+      if !pending.isEmpty { reasons.append(.upstreamPending(pending)) }
+      return reasons
+    }
+    if let mark = record.invalidation { reasons.append(.invalidated(mark)) }
+    switch record.status {
+    case .failure: reasons.append(.failed)
+    case .running: reasons.append(.interrupted)
+    case .incomplete where record.subtaskCount == 0: reasons.append(.interrupted)
+    default: break
+    }
+    if recordedKey != assessment.survey.fingerprint.actionKey {
+      reasons += try changes(since: recordedKey, assessment.survey)
+    }
+    if !pending.isEmpty { reasons.append(.upstreamPending(pending)) }
+    if let result = record.result, let found = try? assessment.outputs ?? scan(spec) {
+      let (missing, modified) = result.manifest.differences(onDisk: found.manifest)
+      if !missing.isEmpty { reasons.append(.outputMissing(missing)) }
+      if !modified.isEmpty { reasons.append(.outputModified(modified)) }
+    }
+    // The record stands, but the result that it rests on was forgotten (a damaged blob) or replaced by kptn's client.
+    return reasons.isEmpty ? [.outputMissing(["(the stored result)"])] : reasons
+  }
+
+  private func changes(since recordedKey: Digest, _ survey: Survey) throws(StoreError) -> [Reason] {
+    let recorded = try records.components(of: [recordedKey])[recordedKey] ?? []
+    var changes: [Change] = []
+    for change in Change.between(recorded, survey.fingerprint.components) { changes += try expand(change, survey) }
+    func group(_ group: Component.Group) -> [Change] { changes.filter { $0.tag.group == group } }
+    var reasons: [Reason] = []
+    if !group(.code).isEmpty { reasons.append(.codeChanged(group(.code))) }
+    if !group(.inputs).isEmpty { reasons.append(.inputsChanged(group(.inputs))) }
+    if !group(.data).isEmpty { reasons.append(.dataChanged(group(.data))) }
+    return reasons
+  }
+
+  /// A changed folder as the files in it that changed, where its old listing is still known.
+  private func expand(_ change: Change, _ survey: Survey) throws(StoreError) -> [Change] {
+    guard change.tag == .codeTree || change.tag == .inputTree, case .digest(let was)? = change.was,
+      case .digest(let now)? = change.now
+    else { return [change] }
+    var old: [Digest: [UInt8]] = [:]
+    var pending = [was]
+    while let digest = pending.popLast() {
+      guard old[digest] == nil, let node = try records.treeNode(digest) else { continue }
+      old[digest] = node
+      pending += (Tree.decode(node: node) ?? []).filter { $0.kind == .directory }.map(\.digest)
+    }
+    guard old[was] != nil else { return [change] }
+    let files = Tree.difference(from: was, to: now) { old[$0] ?? survey.treeNodes[$0] }
+    let tag: Component.Tag = change.tag == .codeTree ? .codeFile : .inputFile
+    func value(_ digest: Digest?, _ kind: Tree.Entry.Kind?) -> Component.Value? {
+      switch kind {
+      case .file?: digest.map { .file($0, isExecutable: false) }
+      case .executable?: digest.map { .file($0, isExecutable: true) }
+      default: digest.map { .digest($0) }
+      }
+    }
+    return files.isEmpty
+      ? [change]
+      : files.map { file in
+        Change(
+          tag: tag, name: change.name.appending(path: file.path), was: value(file.was, file.wasKind),
+          now: value(file.is, file.isKind))
+      }
+  }
+}
+
+extension TaskRecord {
+  /// Whether this record is a standing success of just this fingerprint. The columns that kptn's client may write are
+  /// looked at as well: what it has changed is not ours any more.
+  fileprivate func holds(_ fingerprint: Fingerprint) -> Bool {
+    status == .success && invalidation == nil && actionKey == fingerprint.actionKey && code == fingerprint.code
+      && inputs == fingerprint.inputs && data == fingerprint.data
+  }
+}

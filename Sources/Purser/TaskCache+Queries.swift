@@ -1,0 +1,258 @@
+import PurserExecution
+import PurserHashing
+public import PurserModel
+import PurserSQLite
+import PurserStore
+
+/// One task as `status` shows it.
+package struct TaskState: Sendable {
+  package var task: String
+  /// fresh, restorable, stale, failed, running; or the recorded status where kptn's client wrote the record.
+  package var word: String
+  package var status: String?
+  /// Whether each part is as recorded; `nil` where that is not known.
+  package var isCodeSame: Bool?
+  package var areInputsSame: Bool?
+  package var isDataSame: Bool?
+  package var areOutputsSame: Bool?
+  package var endTime: String?
+  package var durationMicroseconds: Int64?
+  package var reasons: [Reason]
+}
+
+/// What a collection removed.
+package struct GarbageSummary: Sendable {
+  package var results: Int
+  package var blobs: Int
+  package var contentBytes: UInt64
+  package var files: Int
+  package var fileBytes: UInt64
+}
+
+extension TaskCache {
+  /// Calls a closure of the store, with its errors as the user's.
+  private func asking<Result>(_ body: () throws -> Result) throws(PurserError) -> Result {
+    do {
+      return try body()
+    } catch let error as PurserError {
+      throw error
+    } catch let error as StoreError {
+      throw PurserError(error)
+    } catch {
+      throw PurserError(.io, "\(error)")
+    }
+  }
+
+  /// The records of this storage key and pipeline, or of the pipeline on all keys, sorted by name.
+  package func taskRecords(onAllKeys: Bool = false) throws(PurserError) -> [TaskRecord] {
+    try asking {
+      try records.records(storageKey: onAllKeys ? nil : project.storageKey, pipeline: project.pipeline)
+    }
+  }
+
+  /// The declaration stored with a record; `nil` where there is none.
+  package func storedSpecification(of task: String) throws(PurserError) -> TaskSpec? {
+    try asking {
+      guard let text = try records.specification(of: key(task)) else { return nil }
+      return TaskSpec(json: try JSON(parsing: text.utf8))
+    }
+  }
+
+  /// A decision for somebody who only wants to know. Standard input counts as it was recorded.
+  package func checkedAssessment(_ spec: TaskSpec, _ options: DecisionOptions) throws(PurserError) -> Assessment {
+    try Declarations(project: project).check(spec)
+    var options = options
+    if spec.readsStandardInput, options.standardInput == nil {
+      options.standardInput = try asking {
+        guard let recorded = try records.records(for: [key(spec.id)])[key(spec.id)]?.actionKey else { return nil }
+        for component in try records.components(of: [recorded])[recorded] ?? [] {
+          if component.tag == .standardInput, case .digest(let digest) = component.value { return digest }
+        }
+        return nil
+      }
+    }
+    return try assess(spec, options)
+  }
+
+  /// Every task of this storage key and pipeline, as it stands now. O(tasks · declared files).
+  package func states() throws(PurserError) -> [TaskState] {
+    var states: [TaskState] = []
+    for record in try taskRecords() { states.append(try state(of: record)) }
+    return states
+  }
+
+  private func state(of record: TaskRecord) throws(PurserError) -> TaskState {
+    let task = record.key.task
+    var state = TaskState(
+      task: task, word: record.status?.rawValue.lowercased() ?? "unknown", status: record.status?.rawValue,
+      endTime: record.endTime, durationMicroseconds: record.result?.durationMicroseconds, reasons: [])
+    if record.status == .running, try asking({ try lessor.isAtWork(on: record.key) }) { return state }
+    guard let spec = try storedSpecification(of: task) else {
+      if record.status == .running { state.word = "interrupted" }
+      return state
+    }
+    let decision: Decision
+    do throws(PurserError) {
+      decision = try checkedAssessment(spec, DecisionOptions()).decision
+    } catch {
+      // One task whose input is gone must not hide the others.
+      guard error.code == .missing || error.code == .refused else { throw error }
+      state.word = "stale"
+      state.areInputsSame = false
+      return state
+    }
+    state.reasons = decision.reasons
+    (state.isCodeSame, state.areInputsSame, state.isDataSame, state.areOutputsSame) = (true, true, true, true)
+    for reason in decision.reasons {
+      switch reason {
+      case .codeChanged: state.isCodeSame = false
+      case .inputsChanged, .upstreamPending: state.areInputsSame = false
+      case .dataChanged: state.isDataSame = false
+      case .outputMissing, .outputModified: state.areOutputsSame = false
+      case .neverRan, .forced, .invalidated, .failed, .interrupted, .incomplete: break
+      }
+    }
+    if record.result == nil { state.areOutputsSame = nil }
+    switch decision {
+    case .fresh: state.word = "fresh"
+    case .restore: state.word = "restorable"
+    case .run(let reasons):
+      state.word = reasons.contains(.failed) ? "failed" : reasons.contains(.interrupted) ? "interrupted" : "stale"
+    }
+    return state
+  }
+
+  /// Past runs on this storage key and pipeline, newest first; of one task, or of all.
+  package func runs(of task: String?, limit: Int) throws(PurserError) -> [RunRecord] {
+    try asking {
+      try records.runs(
+        matching: RunFilter(
+          storageKey: project.storageKey, pipeline: project.pipeline, task: task, limit: limit))
+    }
+  }
+
+  /// Writes what a run printed to standard output and error, verified first.
+  package func replayLog(_ run: RunRecord) throws(PurserError) {
+    guard let log = run.log else { return }
+    try asking { try contents.withLog(log) { try LogReplay.replay($0) } }
+  }
+
+  /// Marks results as void; they stay in history. Returns what was hit.
+  ///
+  /// - Parameters:
+  ///   - downstream: also what depends on the tasks, as recorded.
+  ///   - allKeys: on every storage key, and for keys to come.
+  @discardableResult
+  public func invalidate(
+    _ tasks: [String], downstream: Bool = false, allKeys: Bool = false, why: String
+  ) throws(PurserError) -> [TaskKey] {
+    try asking {
+      try records.invalidate(
+        InvalidationRequest(
+          keys: tasks.map { key($0) }, includesDownstream: downstream, allKeys: allKeys,
+          mark: Invalidation(at: TaskCache.now(), by: author, why: why)))
+    }
+  }
+
+  /// Marks one task's results as void.
+  @discardableResult
+  public func invalidate(_ task: String, downstream: Bool = false, why: String) throws(PurserError) -> [TaskKey] {
+    try invalidate([task], downstream: downstream, why: why)
+  }
+
+  /// Forgets results older than `age` that no record holds on to, and removes the contents that nothing names. Safe
+  /// beside running tasks: a file written to within the last hour stays.
+  package func collectGarbage(olderThan age: Duration) throws(PurserError) -> GarbageSummary {
+    try asking {
+      let report = try records.collectGarbage(
+        olderThan: TaskCache.time(in: -age.components.seconds),
+        treeChildren: { listing in
+          (Tree.decode(node: listing) ?? []).filter { $0.kind == .directory }.map(\.digest)
+        })
+      let swept = try blobStore.sweep { digest in
+        ((try? records.blobs([digest])) ?? [digest: StoredBlob(digest: digest, size: 0, encoding: .identity, isInline: false)])[
+          digest] != nil
+      }
+      return GarbageSummary(
+        results: report.results, blobs: report.blobs, contentBytes: report.bytes, files: swept.count,
+        fileBytes: swept.bytes)
+    }
+  }
+
+  // MARK: Schema
+
+  private var database: SQLiteRecordStore? { records as? SQLiteRecordStore }
+
+  private func withDatabase(_ body: (SQLiteRecordStore) throws -> SchemaStatus) throws(PurserError) -> SchemaStatus {
+    try asking {
+      guard let database else { throw PurserError(.usage, "this store has no schema to change") }
+      return try body(database)
+    }
+  }
+
+  /// Where the schema stands.
+  package func schemaStatus() throws(PurserError) -> SchemaStatus {
+    try withDatabase { try $0.schemaStatus() }
+  }
+
+  /// Applies missing migrations.
+  package func migrateSchema() throws(PurserError) -> SchemaStatus {
+    try withDatabase { try $0.migrate(now: TaskCache.now()) }
+  }
+
+  /// Takes back the last migrations, and what they held.
+  package func rollBackSchema(_ count: Int) throws(PurserError) -> SchemaStatus {
+    try withDatabase { try $0.rollback(count) }
+  }
+
+  // MARK: Hashing
+
+  /// Makes the state folder, for somebody who named one.
+  package func prepareStore() throws(PurserError) {
+    try asking { try StoreFolder.prepare(project.store) }
+  }
+
+  /// The digest of each path, from the current folder: of a file its content's, of a folder its tree's.
+  package func digests(of paths: [ByteString]) -> [Result<Digest, PurserError>] {
+    let locations = paths.map { project.currentFolder.appending(path: $0) }
+    let files = hasher.digests(of: locations)
+    return zip(zip(paths, locations), files).map { path, result in
+      do throws(FileError) {
+        do throws(FileError) {
+          return .success(try result.get().digest)
+        } catch {
+          guard error.code == .notAFile(.directory) else { throw error }
+          var skipped: [ByteString] = []
+          if let store = project.store.path(relativeTo: project.root) { skipped.append(store) }
+          let filter = PathFilter(root: project.root, skippedPaths: skipped, patterns: [])
+          let tree = try TreeHasher(hasher: hasher, projectRoot: project.root).tree(
+            at: path.1.normalizedPath, excluding: filter)
+          return .success(tree.digest)
+        }
+      } catch {
+        let code: PurserError.Code =
+          switch error.code {
+          case .missing: .missing
+          case .unreadable, .notAFile: .refused
+          case .unstable: .unavailable
+          case .io: .io
+          }
+        return .failure(PurserError(code, "'\(path.0.printable)' cannot be hashed: \(error.message)"))
+      }
+    }
+  }
+
+  /// What a run printed on each stream.
+  package func printedText(of run: RunRecord) throws(PurserError) -> (output: [UInt8], error: [UInt8]) {
+    guard let log = run.log else { return ([], []) }
+    return try asking {
+      let folder = project.store.appending(path: "tmp")
+      let output = try TemporaryFile(in: folder)
+      let error = try TemporaryFile(in: folder)
+      try contents.withLog(log) {
+        try LogReplay.replay($0, standardOutput: output.descriptor, standardError: error.descriptor)
+      }
+      return (output.contents(), error.contents())
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import Glibc
+import PurserBlobs
+package import PurserHashing
+@_exported public import PurserModel
+import PurserSQLite
+package import PurserStore
+
+/// The cache of one project on one storage key and pipeline: decides whether tasks are fresh, puts results back, and
+/// records what was made.
+///
+/// Safe to use from several threads. Calls block on the disk; do not make them on Swift's cooperative pool.
+public final class TaskCache: Sendable {
+  /// Where the project and its store are, and under which names its records stand.
+  public let project: Project
+  package let environment: ProcessEnvironment
+  package let records: any RecordStore
+  package let blobStore: any BlobStore
+  package let hasher: FileHasher
+  let contents: ContentStore
+
+  /// Opens the cache of a project. Nothing is written until something is to be recorded.
+  ///
+  /// - Throws: `unavailable` if the store's path cannot be used.
+  public convenience init(project: Project, environment: ProcessEnvironment = .current) throws(PurserError) {
+    do {
+      let records = try SQLiteRecordStore(
+        directory: project.store, isDurable: environment["PURSER_DURABILITY"] != "fast", now: { TaskCache.now() })
+      self.init(
+        project: project, environment: environment, records: records,
+        blobs: LocalBlobStore(directory: project.store),
+        statCache: StatCache(path: project.store.appending(path: "stat-cache")))
+    } catch {
+      throw PurserError(error)
+    }
+  }
+
+  package init(
+    project: Project, environment: ProcessEnvironment, records: any RecordStore, blobs: any BlobStore,
+    statCache: StatCache
+  ) {
+    self.project = project
+    self.environment = environment
+    self.records = records
+    blobStore = blobs
+    hasher = FileHasher(cache: statCache)
+    contents = ContentStore(
+      records: records, blobs: blobs, temporaryFolder: project.store.appending(path: "tmp"))
+  }
+
+  /// Opens the cache of the project at a path.
+  public static func open(
+    project path: ByteString = ".", storageKey: String? = nil, pipeline: String? = nil
+  ) throws(PurserError) -> TaskCache {
+    let environment = ProcessEnvironment.current
+    return try TaskCache(
+      project: Project.find(
+        Project.Options(root: path, storageKey: storageKey, pipeline: pipeline), environment: environment),
+      environment: environment)
+  }
+
+  /// The key of a task in this cache.
+  public func key(_ task: String) -> TaskKey {
+    TaskKey(storageKey: project.storageKey, pipeline: project.pipeline, task: task)
+  }
+
+  /// Now, as the store writes it.
+  package static func now() -> String {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp.string(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+  }
+
+  /// Now and some seconds.
+  static func time(in seconds: Int64) -> String {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp.string(microseconds: (Int64(time.tv_sec) + seconds) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+  }
+
+  /// `user@host`, as far as the environment tells.
+  package var author: String {
+    var name = utsname()
+    uname(&name)
+    let host = withUnsafeBytes(of: &name.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    let user = environment["USER"] ?? environment["LOGNAME"]
+    return "\(user?.escaped ?? "uid \(getuid())")@\(host)"
+  }
+
+  /// Keeps what the stat cache has learnt. Failing costs time later, never a result.
+  package func saveStatCache() {
+    try? hasher.cache.save()
+  }
+}

@@ -1,0 +1,108 @@
+public import PurserModel
+
+/// The declaration of a task: what it runs, what it is made from, and what it makes.
+///
+/// Paths are relative to the project root; inputs and code may be absolute paths outside of it. A path may be a glob.
+public struct TaskSpec: Sendable, Hashable {
+  /// Unique in its pipeline.
+  public var id: String
+  /// The command's arguments; empty for a task that a Swift program carries out itself.
+  public var command: [ByteString]
+  /// Where the command runs, relative to the root; "." is the root.
+  public var workingDirectory: ByteString
+  /// Files, folders or globs of code.
+  public var code: [ByteString]
+  /// Files, folders or globs that are read.
+  public var inputs: [ByteString]
+  /// Files, folders or globs that are made; removed before the command runs.
+  public var outputs: [ByteString]
+  /// Names of environment variables that matter.
+  public var environment: [ByteString]
+  /// Programs that matter, looked up on PATH.
+  public var tools: [ByteString]
+  /// Named values that matter.
+  public var arguments: [Argument]
+  /// Tasks whose outputs and data this one uses.
+  public var upstream: [String]
+  /// Globs of what folders and globs leave out.
+  public var excludes: [ByteString]
+  /// Whether the task has no effect but its outputs and what it prints: a test, a lint.
+  public var isPure: Bool
+  /// Whether outputs are left in place before the command runs.
+  public var keepsOutputs: Bool
+  /// Whether standard input is read whole and belongs to the key.
+  public var readsStandardInput: Bool
+
+  /// A named value.
+  public struct Argument: Sendable, Hashable {
+    /// Its name.
+    public var name: ByteString
+    /// Its value.
+    public var value: ByteString
+
+    /// Makes an argument.
+    public init(name: ByteString, value: ByteString) {
+      self.name = name
+      self.value = value
+    }
+  }
+
+  /// Declares a task.
+  public init(
+    _ id: String, command: [ByteString] = [], code: [ByteString] = [], inputs: [ByteString] = [],
+    outputs: [ByteString] = [], upstream: [String] = []
+  ) {
+    self.id = id
+    self.command = command
+    self.code = code
+    self.inputs = inputs
+    self.outputs = outputs
+    self.upstream = upstream
+    workingDirectory = "."
+    environment = []
+    tools = []
+    arguments = []
+    excludes = []
+    isPure = false
+    keepsOutputs = false
+    readsStandardInput = false
+  }
+}
+
+// Stored with the record, so that `check`, `explain` and `accept` need no options. Byte strings are escaped.
+extension TaskSpec {
+  /// The declaration as a JSON object.
+  public var json: JSON {
+    func list(_ items: [ByteString]) -> JSON { .array(items.map { .string($0.escaped) }) }
+    return .object([
+      ("id", .string(id)), ("command", list(command)), ("workingDirectory", .string(workingDirectory.escaped)),
+      ("code", list(code)), ("inputs", list(inputs)), ("outputs", list(outputs)), ("environment", list(environment)),
+      ("tools", list(tools)),
+      ("arguments", .array(arguments.map { list([$0.name, $0.value]) })),
+      ("upstream", .array(upstream.map { .string($0) })), ("excludes", list(excludes)), ("isPure", .bool(isPure)),
+      ("keepsOutputs", .bool(keepsOutputs)), ("readsStandardInput", .bool(readsStandardInput)),
+    ])
+  }
+
+  /// Reads ``json`` back; `nil` if it has no id.
+  public init?(json: JSON) {
+    guard let id = json["id"]?.string else { return nil }
+    func list(_ name: String) -> [ByteString] {
+      (json[name]?.array ?? []).compactMap { $0.string.flatMap { ByteString(escaped: $0) } }
+    }
+    self.init(
+      id, command: list("command"), code: list("code"), inputs: list("inputs"), outputs: list("outputs"),
+      upstream: (json["upstream"]?.array ?? []).compactMap(\.string))
+    workingDirectory = json["workingDirectory"]?.string.flatMap { ByteString(escaped: $0) } ?? "."
+    environment = list("environment")
+    tools = list("tools")
+    arguments = (json["arguments"]?.array ?? []).compactMap { pair in
+      let parts = (pair.array ?? []).compactMap { $0.string.flatMap { ByteString(escaped: $0) } }
+      return parts.count == 2 ? Argument(name: parts[0], value: parts[1]) : nil
+    }
+    excludes = list("excludes")
+    isPure = json["isPure"]?.bool ?? false
+    keepsOutputs = json["keepsOutputs"]?.bool ?? false
+    readsStandardInput = json["readsStandardInput"]?.bool ?? false
+  }
+}

@@ -1,0 +1,139 @@
+import PurserModel
+
+/// An option as the user writes it. One table serves parsing, `--help` and suggestions.
+struct OptionSpec: Sendable {
+  let name: String
+  var short: String?
+  /// The placeholder of its value; `nil` for a flag.
+  var value: String?
+  var repeats = false
+  let help: String
+
+  static func flag(_ name: String, short: String? = nil, _ help: String) -> OptionSpec {
+    OptionSpec(name: name, short: short, help: help)
+  }
+
+  static func value(_ name: String, _ placeholder: String, _ help: String) -> OptionSpec {
+    OptionSpec(name: name, value: placeholder, help: help)
+  }
+
+  static func list(_ name: String, _ placeholder: String, _ help: String) -> OptionSpec {
+    OptionSpec(name: name, value: placeholder, repeats: true, help: help)
+  }
+}
+
+/// A command: what it takes, and what it does.
+struct CommandSpec: Sendable {
+  let name: String
+  let summary: String
+  /// What stands behind the options in the usage line.
+  var operands = ""
+  var options: [OptionSpec] = []
+  /// Whether operands are allowed before `--`, and what follows `--` is a command.
+  var takesOperands = false
+  var takesCommand = false
+  /// More to say in `--help`.
+  var discussion = ""
+  let run: @Sendable (Invocation) throws -> Int32
+}
+
+/// The options that stand before or after any command.
+let globalOptions: [OptionSpec] = [
+  .value("project", "DIR", "the project's root (default: found from the current folder)"),
+  .value("store", "DIR", "the state folder (default: PURSER_STORE, else .purser in the root)"),
+  .value("storage-key", "KEY", "the branch's name-space (default: PURSER_STORAGE_KEY, else the git branch)"),
+  .value("pipeline", "NAME", "the pipeline (default: PURSER_PIPELINE, else the root's name)"),
+  .flag("json", "print JSON"),
+  .value("color", "WHEN", "auto, always or never"),
+  .flag("quiet", short: "q", "print errors only"),
+  .flag("verbose", short: "v", "say what was decided, and why"),
+  .flag("help", short: "h", "show this help"),
+]
+
+/// A command line, taken apart.
+struct Invocation: Sendable {
+  var values: [String: [ByteString]] = [:]
+  var operands: [ByteString] = []
+  /// What stood behind `--`; `nil` where there was none.
+  var command: [ByteString]?
+
+  func has(_ name: String) -> Bool { values[name] != nil }
+
+  /// The last one given counts.
+  func value(_ name: String) -> ByteString? { values[name]?.last }
+
+  func text(_ name: String) -> String? { value(name)?.escaped }
+
+  func list(_ name: String) -> [ByteString] { values[name] ?? [] }
+}
+
+/// A command line that cannot be read.
+struct UsageError: Error {
+  let message: String
+  var command: String?
+}
+
+extension Invocation {
+  /// Takes arguments apart: `--name value`, `--name=value`, `-n`, operands, and a command behind `--`. Bytes are kept
+  /// as they are.
+  init(_ arguments: ArraySlice<ByteString>, _ options: [OptionSpec], command spec: CommandSpec?) throws {
+    var rest = arguments
+    while let argument = rest.popFirst() {
+      if argument == "--" {
+        command = Array(rest)
+        break
+      }
+      guard argument.hasPrefix("-"), argument.count > 1 else {
+        operands.append(argument)
+        continue
+      }
+      let parts = argument.bytes.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+      let name = ByteString(parts[0]).escaped
+      let option = options.first { name == "--\($0.name)" || $0.short.map { name == "-\($0)" } == true }
+      guard let option else {
+        let known = options.map { "--\($0.name)" }
+        throw UsageError(message: "unknown option '\(name)'" + suggestion(name, known), command: spec?.name)
+      }
+      let value: ByteString
+      if let placeholder = option.value {
+        if parts.count == 2 {
+          value = ByteString(parts[1])
+        } else if let next = rest.popFirst(), next != "--" {
+          value = next
+        } else {
+          throw UsageError(message: "option '\(name)' needs a value: \(name) \(placeholder)", command: spec?.name)
+        }
+      } else {
+        guard parts.count == 1 else {
+          throw UsageError(message: "option '\(name)' takes no value", command: spec?.name)
+        }
+        value = ""
+      }
+      if option.repeats { values[option.name, default: []].append(value) } else { values[option.name] = [value] }
+    }
+  }
+}
+
+/// `; did you mean 'x'?` for the nearest of the known names, if it is near; else nothing.
+func suggestion(_ word: String, _ known: [String]) -> String {
+  let nearest = known.map { ($0, editDistance(word, $0)) }.min { $0.1 < $1.1 }
+  guard let nearest, nearest.1 <= max(2, word.count / 3), nearest.1 < word.count else { return "" }
+  return "; did you mean '\(nearest.0)'?"
+}
+
+/// Insertions, deletions, substitutions and swaps of neighbours that turn one word into the other (Damerau, restricted).
+/// O(n m).
+func editDistance(_ left: String, _ right: String) -> Int {
+  let (a, b) = (Array(left), Array(right))
+  var rows = [Array(0...b.count)]
+  for i in a.indices {
+    var row = [i + 1]
+    for j in b.indices {
+      var cost = min(row[j] + 1, rows[i][j + 1] + 1, rows[i][j] + (a[i] == b[j] ? 0 : 1))
+      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { cost = min(cost, rows[i - 1][j - 1] + 1) }
+      row.append(cost)
+    }
+    rows.append(row)
+  }
+  return rows[a.count][b.count]
+}

@@ -1,0 +1,89 @@
+import Purser
+import PurserExecution
+import PurserModel
+
+let runsCommand = CommandSpec(
+  name: "runs", summary: "list past runs, newest first", operands: "[TASK]",
+  options: [.value("limit", "N", "at most so many (default: 20)")], takesOperands: true
+) { invocation in
+  let session = try Session(invocation)
+  let cache = try session.cache()
+  let limit = try invocation.text("limit").map { text in
+    guard let limit = Int(text), limit > 0 else {
+      throw UsageError(message: "--limit is a number above 0, not '\(text)'", command: "runs")
+    }
+    return limit
+  }
+  let task = invocation.operands.first?.escaped
+  let runs = try cache.runs(of: task, limit: limit ?? 20)
+  if let task, runs.isEmpty { throw try session.unknownTask(task, cache) }
+  if session.console.isJSON {
+    session.console.print(.object([("runs", .array(runs.map(\.json)))]))
+    return 0
+  }
+  let rows = runs.map { run -> [(text: String, style: Console.Style?)] in
+    let style: Console.Style =
+      switch run.state {
+      case .completed: .green
+      case .failed: .red
+      default: .yellow
+      }
+    let reasons = (run.storedReasons.array ?? []).compactMap { $0["kind"]?.string }.joined(separator: ", ")
+    return [
+      (String(run.id), .dim), (run.key.task, .bold), (run.kind, nil), (run.state.rawValue.lowercased(), style),
+      (run.exitCode.map(String.init) ?? "-", nil), (session.age(run.startedAt), nil),
+      (run.durationMicroseconds.map(Timestamp.duration) ?? "-", nil), (reasons, .dim),
+    ]
+  }
+  session.console.print(
+    session.console.table(["RUN", "TASK", "KIND", "STATE", "EXIT", "AGE", "TOOK", "BECAUSE"], rows))
+  return 0
+}
+
+extension RunRecord {
+  /// The reasons as they were stored; an empty list where there are none.
+  var storedReasons: JSON { reasons.flatMap { try? JSON(parsing: $0.utf8) } ?? .array([]) }
+
+  /// What went wrong, as it was stored.
+  var storedError: JSON { errorInfo.flatMap { try? JSON(parsing: $0.utf8) } ?? .null }
+
+  fileprivate var json: JSON {
+    .object([
+      ("run", .integer(id)), ("task", .string(key.task)), ("kind", .string(kind)), ("state", .string(state.rawValue)),
+      ("startedAt", .string(startedAt)), ("finishedAt", finishedAt.map { .string($0) } ?? .null),
+      ("durationMicroseconds", durationMicroseconds.map { .integer($0) } ?? .null),
+      ("exitCode", exitCode.map { .integer(Int64($0)) } ?? .null), ("reasons", storedReasons), ("error", storedError),
+      ("createdBy", createdBy.map { .string($0) } ?? .null),
+    ])
+  }
+}
+
+let logCommand = CommandSpec(
+  name: "log", summary: "print what a task's last run printed, or that of an earlier one", operands: "TASK",
+  options: [.value("run", "N", "the run's number, from 'purser runs'")], takesOperands: true
+) { invocation in
+  let session = try Session(invocation)
+  let cache = try session.cache()
+  let task = try session.requiredTasks("log")[0]
+  let runs = try cache.runs(of: task, limit: 1_000_000)
+  guard !runs.isEmpty else { throw try session.unknownTask(task, cache) }
+  var run = runs.first { $0.state != .running }
+  if let text = invocation.text("run") {
+    run = runs.first { String($0.id) == text }
+    guard run != nil else {
+      throw PurserError(.missing, "task '\(task)' has no run \(text); see 'purser runs \(task)'")
+    }
+  }
+  guard let run else { throw PurserError(.missing, "task '\(task)' has not finished a run yet") }
+  if session.console.isJSON {
+    let printed = try cache.printedText(of: run)
+    session.console.print(
+      .object([
+        ("task", .string(task)), ("run", .integer(run.id)), ("stdout", .string(ByteString(bytes: printed.output).escaped)),
+        ("stderr", .string(ByteString(bytes: printed.error).escaped)),
+      ]))
+  } else {
+    try cache.replayLog(run)
+  }
+  return 0
+}

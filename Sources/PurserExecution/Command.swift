@@ -1,0 +1,39 @@
+package import PurserModel
+
+/// What to run: an argument vector with its whole surroundings; nothing is inherited that is not named here.
+package struct Command: Sendable {
+  /// The arguments. `argv[0]` is looked up on the `PATH` of `environment` when it has no `/`, and kept as `argv[0]`.
+  package var argv: [ByteString]
+
+  /// The whole environment, each element `NAME=value`.
+  package var environment: [ByteString]
+
+  /// Absolute path of the folder that the command starts in. Relative elements of `PATH` start there too.
+  package var workingDirectory: ByteString
+
+  /// An open descriptor that becomes the command's standard input; it stays the caller's. `nil` is `/dev/null`.
+  package var standardInput: Int32?
+
+  /// How long the command may run before it, and all that it started, is asked to end. `nil` is for ever.
+  package var timeout: Duration?
+
+  /// The time between SIGTERM and SIGKILL after a timeout.
+  package var grace: Duration
+
+  /// Describes a command; by default without input, without a timeout, with 5 seconds of grace.
+  package init(
+    argv: [ByteString],
+    environment: [ByteString] = [],
+    workingDirectory: ByteString = "/",
+    standardInput: Int32? = nil,
+    timeout: Duration? = nil,
+    grace: Duration = .seconds(5)
+  ) {
+    self.argv = argv
+    self.environment = environment
+    self.workingDirectory = workingDirectory
+    self.standardInput = standardInput
+    self.timeout = timeout
+    self.grace = grace
+  }
+}

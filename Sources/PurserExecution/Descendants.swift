@@ -1,0 +1,50 @@
+import CSpawn
+import Glibc
+
+/// The processes that a command started, directly or not, as far as they can be told from those of others.
+///
+/// A child is found by its parent. One whose parent is dead was adopted by this process (a subreaper during a run),
+/// and counts if it is in the command's process group or session, or holds one of its output pipes open. One that
+/// gave up all that is a daemon; it counts where no other run could have started it.
+struct Descendants {
+  private let command: ProcessTable.Entry
+  private let ownGroup: Bool
+  /// `pipe:[1234]` of the command's standard output and error.
+  private let pipes: Set<String>
+  /// Children that this process had before.
+  private let earlier: Set<Int32>
+  private var known: Set<ProcessIdentity>
+
+  init(of command: ProcessTable.Entry, ownGroup: Bool, pipes: Set<String>, earlier: Set<Int32>) {
+    self.command = command
+    self.ownGroup = ownGroup
+    self.pipes = pipes
+    self.earlier = earlier
+    known = [ProcessIdentity(command)]
+  }
+
+  /// Looks again, and returns those that are alive, the command among them.
+  mutating func update(_ signals: borrowing SignalScope) -> [ProcessTable.Entry] {
+    let table = ProcessTable.snapshot()
+    let own = getpid()
+    let adoptable = signals.isAlone ? Set(ProcessTable.childrenOfFirstThread()).subtracting(earlier) : []
+    for entry in table.entries where entry.startTime >= command.startTime && entry.pid != own {
+      let belongs = (ownGroup && entry.group == command.pid) || entry.session == command.pid
+      if belongs || (entry.parent == own && isOrphan(entry, adoptable)) { known.insert(ProcessIdentity(entry)) }
+    }
+    return table.addingDescendants(to: &known).filter { !$0.isZombie && $0.pid != own }
+  }
+
+  /// Reaps those that died as children of this process, except the command.
+  func reap() {
+    for identity in known where identity.pid != command.pid {
+      if ProcessTable.entry(of: identity.pid)?.startTime == identity.startTime { cspawn_reap_pid(identity.pid) }
+    }
+  }
+
+  private func isOrphan(_ entry: ProcessTable.Entry, _ adoptable: Set<Int32>) -> Bool {
+    if entry.pid == command.pid || cspawn_signals_is_child(entry.pid) { return false }
+    if !entry.isZombie && ProcessTable.process(entry.pid, hasOpen: pipes) { return true }
+    return adoptable.contains(entry.pid)
+  }
+}

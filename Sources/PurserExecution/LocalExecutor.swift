@@ -1,0 +1,109 @@
+import CSpawn
+import Glibc
+import PurserModel
+
+/// Runs commands as child processes of this one.
+///
+/// The command's output goes through one pipe for each stream, except where this process's standard output and error
+/// are one file (`2>&1`, a terminal): then through a single pipe, since two pipes do not tell in which order they were
+/// written. What the user sees is then exact; the log has it all as stream 1 (``LogSpool/isMerged``).
+///
+/// The command leads a process group of its own, so that signals and timeouts reach all of it; but if this process is
+/// in the foreground of its terminal, the command stays in its group, so that Ctrl-C, Ctrl-Z and reading from the
+/// terminal work as without us.
+///
+/// - Important: The command is killed when the *thread* that called ``run(_:capture:passThrough:started:tick:onTick:)``
+///   ends (PR_SET_PDEATHSIG). Call it from a thread that lives as long as the process, such as the main one.
+package struct LocalExecutor: Executor {
+  private let standardOutput: Int32
+  private let standardError: Int32
+
+  /// An executor that passes output on to two descriptors of the caller's. Any number of threads may use it at once.
+  package init(standardOutput: Int32 = 1, standardError: Int32 = 2) {
+    self.standardOutput = standardOutput
+    self.standardError = standardError
+  }
+
+  package func run(
+    _ command: Command,
+    capture: LogSpool,
+    passThrough: Bool,
+    started: (ChildProcess) throws -> Void,
+    tick: Duration?,
+    onTick: () -> Void
+  ) throws -> Completion {
+    let name = command.argv.first ?? ""
+    let ownGroup = !cspawn_in_foreground()
+    let signals: SignalScope
+    do throws(SystemError) {
+      signals = try SignalScope(jobControl: ownGroup)
+    } catch {
+      throw ExecutionError.system(
+        "signals cannot be caught", command: name, errno: error.number,
+        next: "raise the limit on open files (ulimit -n)")
+    }
+    do {
+      var supervisor = try start(command, name: name, capture: capture, passThrough: passThrough, ownGroup, signals)
+      let pid = supervisor.process.pid
+      let child = ChildProcess(
+        pid: pid, startTime: ProcessTable.entry(of: pid)?.startTime ?? 0, processGroup: ownGroup ? pid : nil)
+      do {
+        try started(child)
+      } catch {
+        supervisor.abort(signals)
+        throw error
+      }
+      var completion = supervisor.run(signals, tick: tick, onTick: onTick)
+      let late = signals.end(raising: false)
+      completion.interruption = completion.interruption ?? late
+      return completion
+    } catch {
+      _ = signals.end(raising: true)
+      throw error
+    }
+  }
+
+  /// Starts the command with its pipes, and closes our copies of the ends that it writes to.
+  private func start(
+    _ command: Command, name: ByteString, capture: LogSpool, passThrough: Bool, _ ownGroup: Bool,
+    _ signals: borrowing SignalScope
+  ) throws(ExecutionError) -> Supervisor {
+    let spawner = Spawner(command: command, ownGroup: ownGroup, ignoredSignals: signals.ignored)
+    let earlier = Set(ProcessTable.childrenOfFirstThread())
+    capture.isMerged = passThrough && OutputSink.isSame(standardOutput, standardError)
+
+    let output = try makePipe(for: name)
+    let outputSink = passThrough ? OutputSink(standardOutput) : nil
+    let process: Spawner.Spawned
+    let second: OutputStream
+    var pipes = Set([ProcessTable.link("/proc/self/fd/\(output.reading.number)")].compactMap { $0 })
+    let time = MonotonicTime.now()
+    if capture.isMerged {
+      process = try spawner.spawn(output: output.writing.number, error: output.writing.number)
+      second = OutputStream(number: 2, source: nil, sink: nil)
+    } else {
+      let error = try makePipe(for: name)
+      let errorSink = passThrough ? OutputSink(standardError) : nil
+      process = try spawner.spawn(output: output.writing.number, error: error.writing.number)
+      pipes.formUnion([ProcessTable.link("/proc/self/fd/\(error.reading.number)")].compactMap { $0 })
+      second = OutputStream(number: 2, source: error.reading, sink: errorSink)
+    }
+    signals.register(pid: process.pid, group: ownGroup ? process.pid : nil)
+    let descendants = ProcessTable.entry(of: process.pid).map {
+      Descendants(of: $0, ownGroup: ownGroup, pipes: pipes, earlier: earlier)
+    }
+    return Supervisor(
+      command: command, capture: capture, process: process, ownGroup: ownGroup,
+      first: OutputStream(number: 1, source: output.reading, sink: outputSink), second: second,
+      descendants: descendants, started: time)
+  }
+
+  private func makePipe(for name: ByteString) throws(ExecutionError) -> Pipe {
+    do throws(SystemError) {
+      return try Pipe()
+    } catch {
+      throw .system(
+        "no pipe could be made", command: name, errno: error.number, next: "raise the limit on open files (ulimit -n)")
+    }
+  }
+}

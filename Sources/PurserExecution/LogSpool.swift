@@ -1,0 +1,141 @@
+import CSpawn
+import Glibc
+package import PurserModel
+
+/// What a command printed, in order of arrival, in the format of ``LogContents``.
+///
+/// In memory up to a limit, then in a file without a name, so that nothing is left behind by a crash. A write that
+/// fails (the disk is full) never stops the command: the spool then drops everything, since part of a log must not
+/// pass for the whole, and says why in ``failure``. For one thread at a time.
+package final class LogSpool {
+  static let headerSize = 5
+  /// How much is collected before it is written, once there is a file.
+  private static let fileBuffer = 1 << 18
+
+  private let directory: ByteString
+  private let memoryLimit: Int
+  private var buffer: [UInt8] = []
+  /// Where in `buffer` the header of the last frame stands, if that frame may still grow.
+  private var lastFrame: Int?
+  private var file: Int32 = -1
+  private var written: Int64 = 0
+
+  /// The error number of a write that failed; the spool is empty from then on.
+  package private(set) var failure: Int32?
+
+  /// Whether one pipe took both streams, so that all frames are of stream 1, whatever wrote them.
+  ///
+  /// An executor does so where standard output and error of this process are one file: only a single pipe keeps the
+  /// order between the two. Whoever replays such a log to two different places cannot tell the streams apart.
+  package internal(set) var isMerged = false
+
+  /// An empty spool that makes its file, if it comes to that, in `directory`; `memoryLimit` is in bytes.
+  package init(directory: ByteString, memoryLimit: Int = 1 << 20) {
+    self.directory = directory
+    self.memoryLimit = memoryLimit
+  }
+
+  /// A spool that keeps nothing: for a run that is not to be stored.
+  package static func discarding() -> LogSpool {
+    let spool = LogSpool(directory: "")
+    spool.failure = 0
+    return spool
+  }
+
+  deinit {
+    if file >= 0 { close(file) }
+  }
+
+  /// The size of the encoded log in bytes.
+  package var size: Int64 { written + Int64(buffer.count) }
+
+  /// Whether nothing was captured (or all was dropped, see ``failure``).
+  package var isEmpty: Bool { size == 0 }
+
+  /// Adds what was read from a stream (1 or 2). O(count), amortised.
+  ///
+  /// - Throws: ``LogFormatError`` if there is no such stream. A failing write does not throw; see ``failure``.
+  package func append(stream: UInt8, _ bytes: UnsafeRawBufferPointer) throws(LogFormatError) {
+    guard stream == 1 || stream == 2 else {
+      throw LogFormatError(offset: size, problem: .unknownStream(stream))
+    }
+    guard failure == nil, !bytes.isEmpty else { return }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      // A frame's length has 32 bits.
+      let piece = rest.prefix(1 << 30)
+      rest = rest.dropFirst(piece.count)
+      add(stream: stream, UnsafeRawBufferPointer(rebasing: piece))
+      if failure != nil { return }
+    }
+  }
+
+  /// Gives the log to `body`; the file stays the spool's.
+  package func withContents<Result>(_ body: (LogContents) throws -> Result) rethrows -> Result {
+    if file >= 0 { flush() }
+    return try body(file >= 0 ? .file(descriptor: file, size: written) : .memory(buffer))
+  }
+
+  private func add(stream: UInt8, _ bytes: UnsafeRawBufferPointer) {
+    let grown = lastFrame.map { buffer[$0] == stream ? frameLength(at: $0) + bytes.count : .max } ?? .max
+    if let start = lastFrame, grown <= Int(UInt32.max) {
+      setFrameLength(grown, at: start)
+    } else {
+      lastFrame = buffer.count
+      buffer.append(stream)
+      buffer.append(contentsOf: [0, 0, 0, 0])
+      setFrameLength(bytes.count, at: buffer.count - Self.headerSize)
+    }
+    buffer.append(contentsOf: bytes)
+    let limit = file >= 0 ? Self.fileBuffer : memoryLimit
+    if buffer.count > limit { flush() }
+  }
+
+  private func frameLength(at start: Int) -> Int {
+    (0..<4).reduce(0) { $0 | Int(buffer[start + 1 + $1]) << (8 * $1) }
+  }
+
+  private func setFrameLength(_ length: Int, at start: Int) {
+    for index in 0..<4 {
+      buffer[start + 1 + index] = UInt8(truncatingIfNeeded: length >> (8 * index))
+    }
+  }
+
+  /// Moves the buffer to the file, which is made if there is none.
+  private func flush() {
+    if file < 0 {
+      file = directory.withCString { cspawn_unnamed_file($0) }
+      if file < 0 { return fail(errno) }
+      // A small buffer from here on; the large one goes back to the allocator.
+      defer { buffer = [] }
+      writeBuffer()
+    } else {
+      writeBuffer()
+      buffer.removeAll(keepingCapacity: true)
+    }
+    lastFrame = nil
+  }
+
+  private func writeBuffer() {
+    let failed: Int32? = buffer.withUnsafeBytes { bytes in
+      var done = 0
+      while done < bytes.count {
+        let count = Glibc.write(file, bytes.baseAddress?.advanced(by: done), bytes.count - done)
+        if count < 0 && errno == EINTR { continue }
+        if count < 0 { return errno }
+        done += count
+      }
+      return nil
+    }
+    if let failed { fail(failed) } else { written += Int64(buffer.count) }
+  }
+
+  private func fail(_ number: Int32) {
+    failure = number
+    if file >= 0 { close(file) }
+    file = -1
+    written = 0
+    buffer = []
+    lastFrame = nil
+  }
+}

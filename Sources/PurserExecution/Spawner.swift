@@ -1,0 +1,126 @@
+import CSpawn
+import Glibc
+import PurserModel
+
+/// Turns a command into a process.
+struct Spawner {
+  /// A process of ours that is not reaped yet, so that its pid is its own.
+  struct Spawned: ~Copyable {
+    let pid: Int32
+    let pidfd: Descriptor
+  }
+
+  let command: Command
+  /// Whether the command leads a process group of its own.
+  let ownGroup: Bool
+  /// The signals that stay ignored, bit n - 1 for signal n.
+  let ignoredSignals: UInt64
+
+  /// Starts the command with two descriptors as its standard output and error; both are 3 or more.
+  func spawn(output: Int32, error: Int32) throws(ExecutionError) -> Spawned {
+    let name = command.argv.first ?? ""
+    for string in command.argv + command.environment + [command.workingDirectory] where string.bytes.contains(0) {
+      throw .system("an argument, a variable or the folder holds a NUL byte", command: name, errno: EINVAL, next: "remove it")
+    }
+    let input = try openInput(of: name)
+    let candidates = PathSearch.candidates(for: name, environment: command.environment)
+    let candidateList = CStringArray(candidates)
+    let argv = CStringArray(command.argv)
+    // The second element is replaced by the script's path, in the child.
+    let shellArgv = CStringArray(["/bin/sh", ""] + command.argv.dropFirst())
+    let environment = CStringArray(command.environment)
+    let directory = CStringArray([command.workingDirectory])
+
+    var request = cspawn_request()
+    request.candidates = UnsafeRawPointer(candidateList.pointers).assumingMemoryBound(to: UnsafePointer<CChar>?.self)
+    request.argv = UnsafePointer(argv.pointers)
+    request.shell_argv = shellArgv.pointers
+    request.envp = UnsafePointer(environment.pointers)
+    request.directory = UnsafePointer(directory.pointers[0])
+    request.input = input.number
+    request.output = output
+    request.error = error
+    request.own_group = ownGroup
+    request.ignored = ignoredSignals
+    var result = cspawn_result()
+    let status = cspawn_spawn(&request, &result)
+    // What the request points to has to live until here.
+    withExtendedLifetime(input) {}
+    withExtendedLifetime(candidateList) {}
+    withExtendedLifetime(argv) {}
+    withExtendedLifetime(shellArgv) {}
+    withExtendedLifetime(environment) {}
+    withExtendedLifetime(directory) {}
+    guard status == 0 else { throw failure(result, name: name, candidates: candidates) }
+    return Spawned(pid: result.pid, pidfd: Descriptor(result.pidfd))
+  }
+
+  private func openInput(of name: ByteString) throws(ExecutionError) -> Descriptor {
+    do throws(SystemError) {
+      if let given = command.standardInput { return try Descriptor.high(copyOf: given) }
+      let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
+      guard null >= 0 else { throw SystemError(errno) }
+      let low = Descriptor(null)
+      return try Descriptor.high(copyOf: low.number)
+    } catch {
+      throw .system(
+        "its standard input cannot be opened", command: name, errno: error.number,
+        next: "check --stdin and the limit on open files (ulimit -n)")
+    }
+  }
+
+  private func failure(_ result: cspawn_result, name: ByteString, candidates: [ByteString]) -> ExecutionError {
+    switch cspawn_step(UInt32(result.step)) {
+    case CSPAWN_STEP_EXEC:
+      return executionFailure(result.failure, name: name, path: candidates[result.candidate])
+    case CSPAWN_STEP_DIRECTORY:
+      return .system(
+        "the working directory '\(command.workingDirectory.printable)' cannot be entered", command: name,
+        errno: result.failure, next: "create it, or start from another")
+    default:
+      return .system(
+        "no process could be started", command: name, errno: result.failure,
+        next: "check the limits on processes, open files and memory (ulimit -a)")
+    }
+  }
+
+  private func executionFailure(_ number: Int32, name: ByteString, path: ByteString) -> ExecutionError {
+    let shown = name.printable
+    switch number {
+    case ENOENT, ENOTDIR, ENAMETOOLONG:
+      let reason: String
+      if !name.bytes.contains(UInt8(ascii: "/")) && !candidateExists(name) {
+        reason = "no such command on PATH; install it, or give its path"
+      } else if number == ENOENT && candidateExists(name) {
+        reason = "the interpreter that its first line names does not exist; correct that line, or install it"
+      } else {
+        reason = "\(ExecutionError.text(number)); check the path (it is relative to the working directory)"
+      }
+      return ExecutionError(
+        code: .commandNotFound, command: name, errno: number, message: "cannot run '\(shown)': \(reason)")
+    case EACCES:
+      return ExecutionError(
+        code: .notExecutable, command: name, errno: number,
+        message: "cannot run '\(shown)': '\(path.printable)' may not be executed: \(ExecutionError.text(number)); "
+          + "make it executable (chmod +x), or run it with its interpreter")
+    case E2BIG:
+      return ExecutionError(
+        code: .notExecutable, command: name, errno: number,
+        message: "cannot run '\(shown)': \(ExecutionError.text(number)); pass the list in a file, or on standard input")
+    default:
+      return ExecutionError(
+        code: .notExecutable, command: name, errno: number,
+        message: "cannot run '\(shown)': '\(path.printable)' could not be executed: \(ExecutionError.text(number)); "
+          + "check that it is a program for this machine")
+    }
+  }
+
+  /// Whether a file of that name is there after all, so that what is missing is its interpreter.
+  private func candidateExists(_ name: ByteString) -> Bool {
+    let folder = command.workingDirectory + "/"
+    return PathSearch.candidates(for: name, environment: command.environment).contains { candidate in
+      (candidate.bytes.first == UInt8(ascii: "/") ? candidate : folder + candidate)
+        .withCString { access($0, F_OK) == 0 } && !candidate.isEmpty
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import Glibc
+package import PurserModel
+import Synchronization
+
+/// A file's state and its content's digest.
+package struct FileDigest: Sendable, Hashable {
+  /// As it was before and after the content was read.
+  package var identity: FileIdentity
+  /// SHA-256 of the raw bytes, as `sha256sum` prints it.
+  package var digest: Digest
+
+  package init(identity: FileIdentity, digest: Digest) {
+    self.identity = identity
+    self.digest = digest
+  }
+}
+
+/// Digests of files' contents, by way of the stat cache.
+///
+/// A file is read between two looks at its identity; if they differ, it is read again, three times, and then refused as
+/// `unstable`. Symbolic links are followed; only regular files have a digest.
+package struct FileHasher: Sendable {
+  package let cache: StatCache
+  let workers: Int
+
+  /// - Parameter workers: threads for many files; the number of processors if `nil`.
+  package init(cache: StatCache, workers: Int? = nil) {
+    self.cache = cache
+    self.workers = max(1, workers ?? WorkerThreads.processors)
+  }
+
+  /// The digest of a file's content: from the cache (one system call), else read.
+  ///
+  /// - Throws: `missing`, `unreadable`, `notAFile`, `unstable` or `io`.
+  package func digest(of path: ByteString) throws(FileError) -> FileDigest {
+    try digest(of: path, identity: FileIdentity.of(path: path, followLinks: true))
+  }
+
+  /// As ``digest(of:)``, when the caller has just asked for the identity (following links): no system call on a hit.
+  package func digest(of path: ByteString, identity: FileIdentity) throws(FileError) -> FileDigest {
+    if let digest = cache.digest(for: identity) { return FileDigest(identity: identity, digest: digest) }
+    return try read(path, identity)
+  }
+
+  /// The digest of what is in the file now, whatever the cache says; it is recorded there.
+  package func currentDigest(of path: ByteString) throws(FileError) -> FileDigest {
+    try read(path, FileIdentity.of(path: path, followLinks: true))
+  }
+
+  private func read(_ path: ByteString, _ identity: FileIdentity) throws(FileError) -> FileDigest {
+    let reader = FileReader(cache: cache, mayUseSecondThread: workers > 1)
+    return try path.withPath { cPath throws(FileError) in
+      try reader.digest(at: Location(directory: AT_FDCWD, name: cPath, followsLinks: true), identity) { path }
+    }
+  }
+
+  /// The digests of many files on all processors, in the order of `paths`; one file's error is no other's.
+  package func digests(of paths: [ByteString]) -> [Result<FileDigest, FileError>] {
+    // Looking at a file costs 1 µs and starting a thread 30: so up to here the caller looks at all of them first.
+    if paths.count <= 256 {
+      var results = paths.map { path in identityAndCached(path) }
+      let missing = results.indices.filter { results[$0].isMiss }
+      let bytes = missing.reduce(0) { $0 &+ results[$1].size }
+      let parallel = missing.count > 1 && (missing.count >= 16 || bytes >= 512 * 1024)
+      for (index, result) in zip(missing, hash(missing.map { (paths[$0], results[$0].identity) }, parallel)) {
+        results[index] = .done(result)
+      }
+      return results.map { $0.result }
+    }
+    return hash(paths.map { ($0, nil) }, true)
+  }
+
+  private enum Look {
+    case done(Result<FileDigest, FileError>)
+    case miss(FileIdentity)
+
+    var isMiss: Bool { if case .miss = self { true } else { false } }
+    var identity: FileIdentity? { if case .miss(let identity) = self { identity } else { nil } }
+    var size: Int64 { identity?.size ?? 0 }
+    var result: Result<FileDigest, FileError> {
+      switch self {
+      case .done(let result): result
+      case .miss: preconditionFailure("every miss is hashed before the results are read")
+      }
+    }
+  }
+
+  private func identityAndCached(_ path: ByteString) -> Look {
+    do throws(FileError) {
+      let identity = try FileIdentity.of(path: path, followLinks: true)
+      guard let digest = cache.digest(for: identity) else { return .miss(identity) }
+      return .done(.success(FileDigest(identity: identity, digest: digest)))
+    } catch {
+      return .done(.failure(error))
+    }
+  }
+
+  private func hash(
+    _ files: [(path: ByteString, identity: FileIdentity?)], _ parallel: Bool
+  ) -> [Result<FileDigest, FileError>] {
+    let threads = parallel ? min(workers, files.count) : 1
+    let next = Atomic(0)
+    let results = SharedBuffer<Result<FileDigest, FileError>?>(count: files.count, nil)
+    WorkerThreads.run(threads) { [cache] in
+      let reader = FileReader(cache: cache, mayUseSecondThread: threads == 1 && workers > 1)
+      // A few at a time: 8 files of 4 KiB are 60 µs of work for one atomic addition.
+      let batch = files.count >= 64 * threads ? 8 : 1
+      while true {
+        let start = next.add(batch, ordering: .relaxed).oldValue
+        guard start < files.count else { return }
+        for index in start..<min(start + batch, files.count) {
+          results[index] = reader.result(files[index].path, files[index].identity)
+        }
+      }
+    }
+    return (0..<files.count).map { index in
+      guard let result = results[index] else { preconditionFailure("every file was given to a thread") }
+      return result
+    }
+  }
+}
+
+/// Memory that several threads fill, each its own elements.
+final class SharedBuffer<Element>: @unchecked Sendable {
+  // Guard: an element is written by one thread only, and read after that thread was joined.
+  private let elements: UnsafeMutableBufferPointer<Element>
+
+  init(count: Int, _ value: Element) {
+    elements = .allocate(capacity: count)
+    elements.initialize(repeating: value)
+  }
+
+  deinit {
+    elements.deinitialize()
+    elements.deallocate()
+  }
+
+  subscript(index: Int) -> Element {
+    get { elements[index] }
+    set { elements[index] = newValue }
+  }
+}

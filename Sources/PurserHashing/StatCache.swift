@@ -1,0 +1,91 @@
+import Glibc
+package import PurserModel
+import Synchronization
+
+/// Digests by file identity, so that a file that did not change need not be read again.
+///
+/// An entry is trusted only if the file had been left alone for longer than its file system's clock can tell apart
+/// when hashing began (git's racily-clean rule): a later write then must give it another time. Any use from any thread.
+package final class StatCache: Sendable {
+  /// The clock that hashing is timed with.
+  package let clock: any FileClock
+
+  private struct Recent: Sendable {
+    /// Of this process, not yet in the file.
+    var unsaved = StatRecordTable()
+    /// Of this process, already in the file.
+    var saved = StatRecordTable()
+  }
+
+  private let path: ByteString?
+  private let file: StatCacheFile
+  private let recent = Mutex(Recent())
+  /// Whether `recent` holds anything: spares most lookups the lock.
+  private let hasRecent = Atomic(false)
+
+  /// Opens the cache in one file; `nil` for one in memory only.
+  ///
+  /// A missing, damaged or foreign file gives an empty cache, never an error. Four system calls; O(tail).
+  package init(path: ByteString?, clock: any FileClock = SystemFileClock()) {
+    self.path = path
+    self.clock = clock
+    file = path.map(StatCacheFile.load) ?? StatCacheFile()
+  }
+
+  /// The digest of the content that a file with this identity has, if that is known. No system call.
+  package func digest(for identity: FileIdentity) -> Digest? {
+    if hasRecent.load(ordering: .acquiring) {
+      let found = recent.withLock { $0.unsaved[identity] ?? $0.saved[identity] }
+      if let found { return found.identity == identity ? found.digest : nil }
+    }
+    return file.digest(for: identity)
+  }
+
+  /// Remembers a digest, if the file's times prove that a later write would change them.
+  ///
+  /// - Parameters:
+  ///   - identity: the same before and after the content was read.
+  ///   - hashingBegan: the clock's time before the first byte was read.
+  ///   - granularity: of the file system's clock, in nanoseconds; a time of whole seconds counts as at least 2 s.
+  package func record(_ identity: FileIdentity, _ digest: Digest, hashingBegan: Int64, granularity: Int64) {
+    guard Self.isSettled(identity.modified, at: hashingBegan, granularity),
+      Self.isSettled(identity.changed, at: hashingBegan, granularity),
+      file.digest(for: identity) != digest
+    else { return }
+    recent.withLock { recent in
+      if let known = recent.saved[identity], known.identity == identity, known.digest == digest { return }
+      recent.unsaved.set(StatRecord(identity: identity, digest: digest))
+    }
+    hasRecent.store(true, ordering: .releasing)
+  }
+
+  /// Whether a write at `began` or later is sure to be stamped otherwise. A time in the future never is.
+  private static func isSettled(_ time: Int64, at began: Int64, _ granularity: Int64) -> Bool {
+    let margin = time % 1_000_000_000 == 0 ? max(granularity, SystemFileClock.coarsest) : granularity
+    let (limit, overflow) = began.subtractingReportingOverflow(margin)
+    return !overflow && time < limit
+  }
+
+  /// Appends what is new to the file. Nothing new: no system call. A save that is lost to another process costs
+  /// entries, nothing else.
+  ///
+  /// - Throws: the error of the call that failed; the entries stay, for the next save.
+  package func save() throws(FileError) {
+    guard let path, hasRecent.load(ordering: .acquiring) else { return }
+    let new = recent.withLock { recent in
+      let new = recent.unsaved
+      for record in new.records { recent.saved.set(record) }
+      recent.unsaved = StatRecordTable()
+      return new
+    }
+    guard !new.isEmpty else { return }
+    do throws(FileError) {
+      try StatCacheWriter(path: path).save(new, mustRewrite: file.isDamaged)
+    } catch {
+      recent.withLock { recent in
+        for record in new.records where recent.unsaved[record.identity] == nil { recent.unsaved.set(record) }
+      }
+      throw error
+    }
+  }
+}

@@ -1,0 +1,3 @@
+DROP TABLE subtask_bins;
+DROP TABLE taskdata_bins;
+DROP TABLE tasks;

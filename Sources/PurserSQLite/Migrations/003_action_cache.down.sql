@@ -1,0 +1,10 @@
+DROP TABLE invalidations;
+DROP TABLE task_details;
+DROP TABLE run_blobs;
+DROP TABLE result_blobs;
+DROP TABLE action_results;
+DROP TABLE tree_nodes;
+DROP TABLE fingerprints;
+DROP TABLE component_sets;
+DROP TABLE components;
+DROP TABLE blobs;

@@ -1,0 +1,151 @@
+import Glibc
+import PurserModel
+import PurserStore
+
+/// The open files behind a ``SQLiteRecordStore``: a connection for reading, one for writing, and the gate.
+///
+/// Connections are opened when first needed; a decision that finds a fresh task opens one, read-only. Guarded by the
+/// store's mutex.
+final class RecordDatabase {
+  private let directory: ByteString
+  private let databasePath: String
+  private let gatePath: String
+  private let isDurable: Bool
+  private let now: @Sendable () -> String
+  private var reader: Connection?
+  private var writer: Connection?
+  private var gate: WriterGate?
+
+  /// A WAL longer than this is moved into the database before a writer leaves the gate: a 4 MB leftover costs the next
+  /// process that opens the store 2 ms.
+  private static let longestWAL = 64 * 1024
+
+  init(directory: ByteString, isDurable: Bool, now: @escaping @Sendable () -> String) throws(StoreError) {
+    // SQLite takes paths as UTF-8, but passes the bytes on as they are: Swift's String must not repair them.
+    guard let text = String(validating: directory.bytes, as: UTF8.self) else {
+      throw StoreError(
+        .unavailable, "the store's path '\(directory.printable)' is not UTF-8; use --store with one that is")
+    }
+    self.directory = directory
+    self.isDurable = isDurable
+    self.now = now
+    databasePath = text + "/records.db"
+    gatePath = text + "/write.lock"
+  }
+
+  /// The reading connection, or `nil` where there is no store yet.
+  func reading() throws(StoreError) -> Connection? {
+    if let open = reader ?? writer { return open }
+    try StoreFolder.check(directory)
+    guard access(databasePath, F_OK) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return nil }
+      throw StoreError(
+        .unavailable, "the record store '\(databasePath)' cannot be reached: \(String(cString: strerror(errno)))")
+    }
+    let connection = try Connection(path: databasePath, mode: .readOnly)
+    guard try Migrator.check(connection) == Migration.current else { return try writing() }
+    reader = connection
+    return connection
+  }
+
+  /// Looks at the file as it is, of whatever version; `nil` where there is none.
+  func inspect<Result>(_ body: (Connection) throws(StoreError) -> Result) throws(StoreError) -> Result? {
+    guard access(databasePath, F_OK) == 0 else { return nil }
+    return try body(Connection(path: databasePath, mode: .readOnly))
+  }
+
+  /// One consistent view for several statements.
+  func read<Result>(
+    else missing: Result, _ body: (Connection) throws(StoreError) -> Result
+  ) throws(StoreError) -> Result {
+    guard let connection = try reading() else { return missing }
+    try connection.execute("BEGIN")
+    do throws(StoreError) {
+      let result = try body(connection)
+      try connection.execute("COMMIT")
+      return result
+    } catch {
+      try? connection.execute("ROLLBACK")
+      throw error
+    }
+  }
+
+  private func writing() throws(StoreError) -> Connection {
+    if let writer { return writer }
+    try StoreFolder.prepare(directory)
+    if gate == nil { gate = try WriterGate(path: gatePath) }
+    let connection = try holdGate { () throws(StoreError) in
+      let connection = try Connection(path: databasePath, mode: .readWrite)
+      let version = try Migrator.check(connection)
+      guard try connection.text("PRAGMA journal_mode = WAL") == "wal" else {
+        throw StoreError(
+          .unavailable, "the record store '\(databasePath)' cannot use a write-ahead log on this file system; "
+            + "use --store with a local one")
+      }
+      try connection.execute(
+        """
+        PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;
+        PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 0
+        """)
+      chmod(databasePath, 0o600)
+      if version < Migration.current {
+        try setSynchronous(connection, durable: true)
+        try Migrator(connection: connection).migrate(now: now())
+      }
+      return connection
+    }
+    writer = connection
+    return connection
+  }
+
+  private func holdGate<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    if gate == nil { gate = try WriterGate(path: gatePath) }
+    guard gate != nil else { preconditionFailure("the gate was opened above") }
+    var result: Result?
+    try gate?.hold { () throws(StoreError) in result = try body() }
+    guard let result else { preconditionFailure("hold runs its body or throws") }
+    return result
+  }
+
+  private func setSynchronous(_ connection: Connection, durable: Bool) throws(StoreError) {
+    try connection.execute(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL")
+  }
+
+  /// One write transaction within the gate. A transaction that is not `durable` survives a killed process but perhaps
+  /// not a power cut: enough for leases, which mean nothing after a boot.
+  func write<Result>(
+    durable: Bool = true, _ body: (Connection) throws(StoreError) -> Result
+  ) throws(StoreError) -> Result {
+    let connection = try writing()
+    return try holdGate { () throws(StoreError) in
+      try setSynchronous(connection, durable: durable && isDurable)
+      try connection.execute("BEGIN IMMEDIATE")
+      do throws(StoreError) {
+        let result = try body(connection)
+        try connection.execute("COMMIT")
+        var info = stat()
+        if stat(databasePath + "-wal", &info) == 0, info.st_size > Self.longestWAL { connection.truncateWAL() }
+        return result
+      } catch {
+        try? connection.execute("ROLLBACK")
+        throw error
+      }
+    }
+  }
+
+  /// Runs migrations forth or back, outside of any transaction of ours.
+  func withMigrator<Result>(_ body: (Migrator) throws(StoreError) -> Result) throws(StoreError) -> Result {
+    try StoreFolder.prepare(directory)
+    reader = nil
+    writer = nil
+    return try holdGate { () throws(StoreError) in
+      let connection = try Connection(path: databasePath, mode: .readWrite)
+      _ = try Migrator.check(connection)
+      _ = try connection.text("PRAGMA journal_mode = WAL")
+      try connection.execute("PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL")
+      let result = try body(Migrator(connection: connection))
+      connection.truncateWAL()
+      return result
+    }
+  }
+}

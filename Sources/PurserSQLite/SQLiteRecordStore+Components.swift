@@ -1,0 +1,112 @@
+package import PurserModel
+package import PurserStore
+
+extension SQLiteRecordStore {
+  package func components(of actionKeys: [Digest]) throws(StoreError) -> [Digest: [Component]] {
+    try read(else: [:]) { connection throws(StoreError) in
+      var found: [Digest: [Component]] = [:]
+      for actionKey in actionKeys {
+        var statement = try connection.statement(
+          """
+          SELECT c.members, i.members, d.members FROM fingerprints f
+            JOIN component_sets c ON c.id = f.code_set JOIN component_sets i ON i.id = f.inputs_set
+            JOIN component_sets d ON d.id = f.data_set
+          WHERE f.action_key = ?
+          """)
+        try statement.bind([.digest(actionKey)])
+        guard try statement.step() else { continue }
+        var components: [Component] = []
+        for column: Int32 in 0..<3 {
+          for id in Varint.decode(statement.bytes(column) ?? []) {
+            if let component = try Self.component(id, connection) { components.append(component) }
+          }
+        }
+        found[actionKey] = components
+      }
+      return found
+    }
+  }
+
+  private static func component(_ id: Int64, _ connection: Connection) throws(StoreError) -> Component? {
+    var statement = try connection.statement("SELECT tag, name, value FROM components WHERE id = ?")
+    try statement.bind([.integer(id)])
+    guard try statement.step(), let tag = Component.Tag(rawValue: UInt8(truncatingIfNeeded: statement.integer(0))),
+      let value = Component.Value(encoded: statement.bytes(2) ?? [])
+    else { return nil }
+    return Component(tag, ByteString(bytes: statement.bytes(1) ?? []), value)
+  }
+
+  /// Writes a fingerprint's components, each set and each component at most once per store.
+  static func intern(_ fingerprint: Fingerprint, _ connection: Connection) throws(StoreError) {
+    let known = try connection.integer(
+      "SELECT 1 FROM fingerprints WHERE action_key = ?", [.digest(fingerprint.actionKey)])
+    guard known == nil else { return }
+    var sets: [SQLValue] = []
+    for group in Component.Group.allCases {
+      let components = fingerprint.components.filter { $0.tag.group == group }
+      sets.append(.integer(try internSet(fingerprint.digest(of: group), components, connection)))
+    }
+    try connection.run(
+      "INSERT INTO fingerprints (action_key, code_set, inputs_set, data_set) VALUES (?, ?, ?, ?)",
+      [.digest(fingerprint.actionKey)] + sets)
+  }
+
+  private static func internSet(
+    _ digest: Digest, _ components: [Component], _ connection: Connection
+  ) throws(StoreError) -> Int64 {
+    if let known = try connection.integer("SELECT id FROM component_sets WHERE digest = ?", [.digest(digest)]) {
+      return known
+    }
+    var ids: [Int64] = []
+    for component in components {
+      let values: [SQLValue] = [
+        .integer(Int64(component.tag.rawValue)), .blob(component.name.bytes), .blob(component.value.encoded),
+      ]
+      if let known = try connection.integer(
+        "SELECT id FROM components WHERE tag = ? AND name = ? AND value = ?", values)
+      {
+        ids.append(known)
+      } else {
+        try connection.run("INSERT INTO components (tag, name, value) VALUES (?, ?, ?)", values)
+        ids.append(connection.lastInsertedRow)
+      }
+    }
+    try connection.run(
+      "INSERT INTO component_sets (digest, members) VALUES (?, ?)", [.digest(digest), .blob(Varint.encode(ids))])
+    return connection.lastInsertedRow
+  }
+}
+
+/// Lists of row ids, seven bits a byte, least significant first.
+enum Varint {
+  static func encode(_ numbers: [Int64]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for number in numbers {
+      var rest = UInt64(bitPattern: number)
+      while rest >= 0x80 {
+        bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+        rest >>= 7
+      }
+      bytes.append(UInt8(rest))
+    }
+    return bytes
+  }
+
+  /// What can be read; a number cut off at the end is dropped.
+  static func decode(_ bytes: [UInt8]) -> [Int64] {
+    var numbers: [Int64] = []
+    var number: UInt64 = 0
+    var shift: UInt64 = 0
+    for byte in bytes {
+      guard shift < 64 else { return numbers }
+      number |= UInt64(byte & 0x7f) << shift
+      shift += 7
+      if byte < 0x80 {
+        numbers.append(Int64(bitPattern: number))
+        number = 0
+        shift = 0
+      }
+    }
+    return numbers
+  }
+}

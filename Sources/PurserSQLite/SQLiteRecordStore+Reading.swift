@@ -1,0 +1,262 @@
+package import PurserModel
+package import PurserStore
+
+extension SQLiteRecordStore {
+  /// A task record with its result, its mark and its last run, in one row.
+  private static let recordColumns = """
+    SELECT t.storage_key, t.pipeline, t.task_id, t.code_hashes, t.input_hashes, t.input_data_hashes,
+      t.outputs_version, t.output_data_version, t.status, t.start_time, t.end_time, t.subtask_count,
+      t.taskdata_count, t.updated_at, d.action_key,
+      r.id, r.action_key, r.manifest, r.outputs_version, r.log_digest, r.duration_us, r.storage_key, r.pipeline,
+      r.task_id, r.created_at, r.invalidated_at,
+      i.horizon, i.invalidated_at, i.invalidated_by, i.why, n.id, n.status
+    FROM tasks t
+      LEFT JOIN task_details d ON d.task_row = t.id
+      LEFT JOIN action_results r ON r.id = d.result_id
+      LEFT JOIN task_runs n ON n.id = d.run_id
+      LEFT JOIN invalidations i
+        ON i.storage_key = t.storage_key AND i.pipeline = t.pipeline AND i.task_id = t.task_id
+
+    """
+
+  package func records(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: TaskRecord] {
+    try read(else: [:]) { connection throws(StoreError) in
+      var found: [TaskKey: TaskRecord] = [:]
+      var statement = try connection.statement(
+        Self.recordColumns + "WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?")
+      for key in keys {
+        try statement.bind(key.values)
+        if try statement.step() { found[key] = Self.record(statement) }
+      }
+      return found
+    }
+  }
+
+  package func records(storageKey: String?, pipeline: String?) throws(StoreError) -> [TaskRecord] {
+    try read(else: []) { connection throws(StoreError) in
+      var conditions: [String] = []
+      var values: [SQLValue] = []
+      if let storageKey {
+        conditions.append("t.storage_key = ?")
+        values.append(.text(storageKey))
+      }
+      if let pipeline {
+        conditions.append("t.pipeline = ?")
+        values.append(.text(pipeline))
+      }
+      let condition = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+      var statement = try connection.statement(
+        Self.recordColumns + condition + " ORDER BY t.storage_key, t.pipeline, t.task_id")
+      try statement.bind(values)
+      var records: [TaskRecord] = []
+      while try statement.step() { records.append(Self.record(statement)) }
+      return records
+    }
+  }
+
+  private static func record(_ row: borrowing Statement) -> TaskRecord {
+    var record = TaskRecord(
+      key: TaskKey(storageKey: row.text(0) ?? "", pipeline: row.text(1) ?? "", task: row.text(2) ?? ""),
+      status: row.text(8).flatMap(TaskStatus.init), updatedAt: row.text(13) ?? "")
+    record.code = groupDigest(row.text(3))
+    record.inputs = groupDigest(row.text(4))
+    record.data = groupDigest(row.text(5))
+    record.outputsVersion = row.text(6)
+    record.outputDataVersion = row.text(7)
+    record.startTime = row.text(9)
+    record.endTime = row.text(10)
+    record.subtaskCount = Int(row.integer(11))
+    record.taskdataCount = Int(row.integer(12))
+    record.actionKey = row.digest(14)
+    record.result = result(row, from: 15)
+    record.lastRun = row.integer(orNil: 30)
+    record.lastRunState = row.text(31).flatMap(RunState.init)
+    if let horizon = row.integer(orNil: 26), (record.result?.id ?? 0) <= horizon {
+      record.invalidation = Invalidation(at: row.text(27) ?? "", by: row.text(28) ?? "", why: row.text(29) ?? "")
+    } else if let marked = row.text(25) {
+      record.invalidation = Invalidation(at: marked, by: "", why: "on all storage keys")
+    }
+    return record
+  }
+
+  /// kptn's models expect a JSON string there: 64 hex digits in quotes.
+  private static func groupDigest(_ column: String?) -> Digest? {
+    guard let column, column.utf8.count == 66, column.hasPrefix("\""), column.hasSuffix("\"") else { return nil }
+    return Digest(hex: column.dropFirst().dropLast())
+  }
+
+  /// Columns: id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
+  /// created_at. `nil` without a row, or where what is stored cannot be read, which then counts as a miss.
+  private static func result(_ row: borrowing Statement, from first: Int32) -> ActionResult? {
+    guard let id = row.integer(orNil: first), let actionKey = row.digest(first + 1),
+      let manifest = row.bytes(first + 2).flatMap({ OutputManifest(encoded: $0) }),
+      let outputsVersion = row.digest(first + 3)
+    else { return nil }
+    return ActionResult(
+      id: id, actionKey: actionKey, manifest: manifest, outputsVersion: outputsVersion, log: row.digest(first + 4),
+      durationMicroseconds: row.integer(first + 5),
+      producer: TaskKey(
+        storageKey: row.text(first + 6) ?? "", pipeline: row.text(first + 7) ?? "", task: row.text(first + 8) ?? ""),
+      createdAt: row.text(first + 9) ?? "")
+  }
+
+  package func results(for actionKeys: [Digest]) throws(StoreError) -> [Digest: [ActionResult]] {
+    try read(else: [:]) { connection throws(StoreError) in
+      var found: [Digest: [ActionResult]] = [:]
+      var statement = try connection.statement(
+        """
+        SELECT id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
+          created_at
+        FROM action_results WHERE action_key = ? AND invalidated_at IS NULL ORDER BY id DESC
+        """)
+      for actionKey in actionKeys {
+        try statement.bind([.digest(actionKey)])
+        while try statement.step() {
+          if let result = Self.result(statement, from: 0) { found[actionKey, default: []].append(result) }
+        }
+      }
+      return found
+    }
+  }
+
+  package func invalidationHorizons(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: Int64] {
+    try read(else: [:]) { connection throws(StoreError) in
+      var found: [TaskKey: Int64] = [:]
+      for key in keys {
+        found[key] = try connection.integer(
+          "SELECT horizon FROM invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?", key.values)
+      }
+      return found
+    }
+  }
+
+  package func specification(of key: TaskKey) throws(StoreError) -> String? {
+    try read(else: nil) { connection throws(StoreError) in
+      try connection.text(
+        """
+        SELECT d.spec FROM tasks t JOIN task_details d ON d.task_row = t.id
+        WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?
+        """, key.values)
+    }
+  }
+
+  package func dependencies(of keys: [TaskKey]) throws(StoreError) -> [TaskKey: [String]] {
+    try read(else: [:]) { connection throws(StoreError) in
+      var found: [TaskKey: [String]] = [:]
+      var statement = try connection.statement(
+        """
+        SELECT depends_on_task_id FROM task_dependencies WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+        ORDER BY depends_on_task_id
+        """)
+      for key in keys {
+        try statement.bind(key.values)
+        while try statement.step() { found[key, default: []].append(statement.text(0) ?? "") }
+      }
+      return found
+    }
+  }
+
+  package func runs(matching filter: RunFilter) throws(StoreError) -> [RunRecord] {
+    try read(else: []) { connection throws(StoreError) in
+      var conditions: [String] = []
+      var values: [SQLValue] = []
+      for (column, value) in [
+        ("storage_key", filter.storageKey), ("pipeline", filter.pipeline), ("task_id", filter.task),
+      ] {
+        guard let value else { continue }
+        conditions.append("\(column) = ?")
+        values.append(.text(value))
+      }
+      let condition = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+      var statement = try connection.statement(
+        """
+        SELECT id, storage_key, pipeline, task_id, status, kind, started_at, finished_at, duration_us, exit_code,
+          action_key, reasons, error_info, log_digest, created_by
+        FROM task_runs \(condition) ORDER BY id DESC LIMIT ?
+        """)
+      try statement.bind(values + [.integer(Int64(filter.limit))])
+      var runs: [RunRecord] = []
+      while try statement.step() {
+        var run = RunRecord(
+          id: statement.integer(0),
+          key: TaskKey(
+            storageKey: statement.text(1) ?? "", pipeline: statement.text(2) ?? "", task: statement.text(3) ?? ""),
+          state: statement.text(4).flatMap(RunState.init) ?? .pending, kind: statement.text(5) ?? "",
+          startedAt: statement.text(6) ?? "")
+        run.finishedAt = statement.text(7)
+        run.durationMicroseconds = statement.integer(orNil: 8)
+        run.exitCode = statement.integer(orNil: 9).map { Int32(truncatingIfNeeded: $0) }
+        run.actionKey = statement.digest(10)
+        run.reasons = statement.text(11)
+        run.errorInfo = statement.text(12)
+        run.log = statement.digest(13)
+        run.createdBy = statement.text(14)
+        runs.append(run)
+      }
+      return runs
+    }
+  }
+
+  package func blobs(_ digests: [Digest]) throws(StoreError) -> [Digest: StoredBlob] {
+    try read(else: [:]) { connection throws(StoreError) in
+      var found: [Digest: StoredBlob] = [:]
+      var statement = try connection.statement("SELECT size, encoding, content IS NOT NULL FROM blobs WHERE digest = ?")
+      for digest in digests {
+        try statement.bind([.digest(digest)])
+        guard try statement.step(), let encoding = BlobEncoding(rawValue: statement.integer(1)) else { continue }
+        found[digest] = StoredBlob(
+          digest: digest, size: UInt64(statement.integer(0)), encoding: encoding, isInline: statement.integer(2) != 0)
+      }
+      return found
+    }
+  }
+
+  package func inlineContent(_ digest: Digest) throws(StoreError) -> [UInt8]? {
+    try read(else: nil) { connection throws(StoreError) in
+      var statement = try connection.statement("SELECT content FROM blobs WHERE digest = ?")
+      try statement.bind([.digest(digest)])
+      return try statement.step() ? statement.bytes(0) : nil
+    }
+  }
+
+  package func outputs(
+    below folder: ByteString, near key: TaskKey
+  ) throws(StoreError) -> [(task: String, path: ByteString)] {
+    try read(else: []) { connection throws(StoreError) in
+      // The index on components answers at once whether anybody ever declared such an output; only then are the
+      // records that stand looked through. The end of the range is the byte after '/'.
+      let candidates = try connection.integer(
+        "SELECT count(*) FROM components WHERE tag = ? AND name > ? AND name < ?",
+        [
+          .integer(Int64(Component.Tag.outputPattern.rawValue)), .blob((folder + "/").bytes),
+          .blob((folder + "0").bytes),
+        ])
+      guard let candidates, candidates > 0 else { return [] }
+      var statement = try connection.statement(
+        Self.recordColumns + "WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id <> ? AND t.status = 'SUCCESS'")
+      try statement.bind(key.values)
+      var found: [(task: String, path: ByteString)] = []
+      while try statement.step() {
+        let record = Self.record(statement)
+        guard record.invalidation == nil, let manifest = record.result?.manifest else { continue }
+        for pattern in manifest.patterns where pattern.hasPrefix(folder + "/") {
+          found.append((record.key.task, pattern))
+        }
+      }
+      return found
+    }
+  }
+
+  package func treeNode(_ digest: Digest) throws(StoreError) -> [UInt8]? {
+    try read(else: nil) { connection throws(StoreError) in
+      var statement = try connection.statement("SELECT listing FROM tree_nodes WHERE digest = ?")
+      try statement.bind([.digest(digest)])
+      return try statement.step() ? statement.bytes(0) : nil
+    }
+  }
+}
+
+extension TaskKey {
+  /// The three columns in the order of the tables.
+  var values: [SQLValue] { [.text(storageKey), .text(pipeline), .text(task)] }
+}

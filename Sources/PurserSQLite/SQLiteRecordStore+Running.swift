@@ -1,0 +1,301 @@
+import PurserModel
+package import PurserStore
+
+extension SQLiteRecordStore {
+  package func begin(_ run: NewRun, replacing tokens: [Int64]) throws(StoreError) -> BeginOutcome {
+    try write(durable: false) { connection throws(StoreError) in
+      for token in tokens { try Self.endAbandonedLease(token, now: run.now, connection) }
+      let holders = try Self.leases(named: run.leases, connection)
+      guard holders.isEmpty else { return .held(holders) }
+      let last = try connection.integer(
+        """
+        SELECT d.run_id FROM tasks t JOIN task_details d ON d.task_row = t.id
+        WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ? AND d.run_id IS NOT NULL
+        """, run.key.values)
+      guard last == run.previousRun else { return .moved }
+
+      let previous = try connection.text(
+        "SELECT status FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?", run.key.values)
+      try connection.run(
+        """
+        INSERT INTO task_runs (storage_key, pipeline, task_id, kind, status, action_key, reasons, created_by,
+          created_at, updated_at, started_at)
+        VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?)
+        """,
+        run.key.values + [
+          .text(run.kind), .digest(run.actionKey), .text(run.reasons), .text(run.createdBy), .text(run.now),
+          .text(run.now), .text(run.now),
+        ])
+      let id = connection.lastInsertedRow
+      // Never INSERT OR REPLACE: that deletes the old row, and the cascade erases its bins.
+      try connection.run(
+        """
+        INSERT INTO tasks (storage_key, pipeline, task_id, status, start_time, created_at, updated_at)
+        VALUES (?, ?, ?, 'RUNNING', ?, ?, ?)
+        ON CONFLICT (storage_key, pipeline, task_id) DO UPDATE SET
+          status = 'RUNNING', start_time = excluded.start_time, end_time = NULL, updated_at = excluded.updated_at
+        """, run.key.values + [.text(run.now), .text(run.now), .text(run.now)])
+      try connection.run(
+        """
+        INSERT INTO task_details (task_row, run_id)
+        SELECT id, ? FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+        ON CONFLICT (task_row) DO UPDATE SET run_id = excluded.run_id
+        """, [.integer(id)] + run.key.values)
+      try Self.log(
+        "STARTED", run: id, key: run.key, from: previous, to: "RUNNING", at: run.now, by: run.createdBy, connection)
+      var tokens: [Int64] = []
+      for name in run.leases {
+        try connection.run(
+          """
+          INSERT INTO task_locks (lock_key, run_id, worker_id, owner_pid, owner_start, acquired_at, expires_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?)
+          """,
+          [
+            .text(name), .integer(id), .text(run.worker), .integer(Int64(run.owner.pid)),
+            .integer(Int64(bitPattern: run.owner.startTime)), .text(run.now), .text(run.expiresAt),
+          ])
+        tokens.append(connection.lastInsertedRow)
+      }
+      return .opened(OpenRun(id: id, key: run.key, tokens: tokens))
+    }
+  }
+
+  /// Removes the lease of a dead owner and closes the run that it left open.
+  private static func endAbandonedLease(_ token: Int64, now: String, _ connection: Connection) throws(StoreError) {
+    guard let run = try connection.integer("SELECT run_id FROM task_locks WHERE id = ?", [.integer(token)]) else {
+      return
+    }
+    try connection.run("DELETE FROM task_locks WHERE id = ?", [.integer(token)])
+    try connection.run(
+      """
+      UPDATE task_runs SET status = 'CANCELLED', finished_at = ?, updated_at = ?, error_info = '{"kind":"abandoned"}'
+      WHERE id = ? AND status = 'RUNNING'
+      """, [.text(now), .text(now), .integer(run)])
+  }
+
+  package func leases(named names: [String]) throws(StoreError) -> [Lease] {
+    try read(else: []) { connection throws(StoreError) in try Self.leases(named: names, connection) }
+  }
+
+  private static func leases(named names: [String], _ connection: Connection) throws(StoreError) -> [Lease] {
+    var found: [Lease] = []
+    var statement = try connection.statement(
+      """
+      SELECT id, lock_key, worker_id, owner_pid, owner_start, child_pid, child_start, child_group, acquired_at,
+        expires_at
+      FROM task_locks WHERE lock_key = ?
+      """)
+    for name in names {
+      try statement.bind([.text(name)])
+      guard try statement.step() else { continue }
+      func process(_ pid: Int32, _ start: Int32, group: Int32?) -> LeaseProcess? {
+        guard let number = statement.integer(orNil: pid) else { return nil }
+        return LeaseProcess(
+          pid: Int32(truncatingIfNeeded: number), startTime: UInt64(bitPattern: statement.integer(start)),
+          processGroup: group.flatMap { statement.integer(orNil: $0) }.map { Int32(truncatingIfNeeded: $0) })
+      }
+      guard let owner = process(3, 4, group: nil) else { continue }
+      found.append(
+        Lease(
+          token: statement.integer(0), name: statement.text(1) ?? "", worker: statement.text(2) ?? "", owner: owner,
+          child: process(5, 6, group: 7), acquiredAt: statement.text(8) ?? "", expiresAt: statement.text(9) ?? ""))
+    }
+    return found
+  }
+
+  package func noteChild(_ child: LeaseProcess, of run: OpenRun) throws(StoreError) {
+    try write(durable: false) { connection throws(StoreError) in
+      try Self.requireLeases(of: run, connection)
+      try connection.run(
+        "UPDATE task_locks SET child_pid = ?, child_start = ?, child_group = ? WHERE run_id = ?",
+        [
+          .integer(Int64(child.pid)), .integer(Int64(bitPattern: child.startTime)),
+          .integer(orNull: child.processGroup.map(Int64.init)), .integer(run.id),
+        ])
+    }
+  }
+
+  package func renew(_ run: OpenRun, until expiry: String) throws(StoreError) {
+    try write(durable: false) { connection throws(StoreError) in
+      try Self.requireLeases(of: run, connection)
+      try connection.run("UPDATE task_locks SET expires_at = ? WHERE run_id = ?", [.text(expiry), .integer(run.id)])
+    }
+  }
+
+  package func save(_ contents: [SavedContent], for run: OpenRun) throws(StoreError) {
+    try write { connection throws(StoreError) in
+      try Self.requireLeases(of: run, connection)
+      let now = try connection.text("SELECT updated_at FROM task_runs WHERE id = ?", [.integer(run.id)]) ?? ""
+      for content in contents {
+        let blob = try Self.insert(content.blob, now: now, connection)
+        try connection.run(
+          "INSERT OR REPLACE INTO run_blobs (run_id, role, path, blob_id) VALUES (?, 'saved', ?, ?)",
+          [.integer(run.id), .blob(content.path.bytes), .integer(blob)])
+      }
+      let list = JSON.object([
+        ("saved", .array(contents.map { content in
+          .object([("path", .string(content.path.escaped)), ("digest", .string(content.blob.digest.hex))])
+        }))
+      ])
+      try connection.run(
+        "UPDATE task_runs SET execution_details = ? WHERE id = ?", [.text(list.serialized), .integer(run.id)])
+    }
+  }
+
+  /// A stale owner cannot publish: each of its tokens must still stand.
+  private static func requireLeases(of run: OpenRun, _ connection: Connection) throws(StoreError) {
+    for token in run.tokens {
+      let stands = try connection.integer(
+        "SELECT 1 FROM task_locks WHERE id = ? AND run_id = ?", [.integer(token), .integer(run.id)])
+      guard stands != nil else {
+        throw StoreError(
+          .leaseLost, "task '\(run.key.task)' was taken over by another process; what this one made is not stored")
+      }
+    }
+  }
+
+  package func finish(_ run: OpenRun, with outcome: RunOutcome) throws(StoreError) {
+    try write { connection throws(StoreError) in
+      try Self.requireLeases(of: run, connection)
+      let now = outcome.finishedAt
+      for blob in outcome.blobs { _ = try Self.insert(blob, now: now, connection) }
+      try Self.intern(outcome.fingerprint, connection)
+      for (digest, listing) in outcome.treeNodes {
+        try connection.run(
+          "INSERT OR IGNORE INTO tree_nodes (digest, listing) VALUES (?, ?)", [.digest(digest), .blob(listing)])
+      }
+      let result = try Self.recordResult(of: run, outcome, connection)
+      try connection.run(
+        """
+        UPDATE task_runs SET status = ?, exit_code = ?, duration_us = ?, log_digest = ?, error_info = ?,
+          started_at = ?, finished_at = ?, updated_at = ? WHERE id = ?
+        """,
+        [
+          .text(outcome.state.rawValue), .integer(orNull: outcome.exitCode.map(Int64.init)),
+          .integer(outcome.durationMicroseconds), .digest(orNull: outcome.log), .text(orNull: outcome.errorInfo),
+          .text(outcome.startedAt), .text(now), .text(now), .integer(run.id),
+        ])
+      if let log = outcome.log, let blob = try Self.blobRow(log, connection) {
+        try connection.run(
+          "INSERT OR REPLACE INTO run_blobs (run_id, role, path, blob_id) VALUES (?, 'log', x'', ?)",
+          [.integer(run.id), .integer(blob)])
+      }
+      try Self.recordTask(run, outcome, result, connection)
+      try Self.log(
+        outcome.state == .completed ? "FINISHED" : outcome.state.rawValue, run: run.id, key: run.key, from: "RUNNING",
+        to: outcome.status?.rawValue, at: now, by: nil, connection)
+      try connection.run("DELETE FROM task_locks WHERE run_id = ?", [.integer(run.id)])
+    }
+  }
+
+  /// The number of the result that the record shall hold on to.
+  private static func recordResult(
+    of run: OpenRun, _ outcome: RunOutcome, _ connection: Connection
+  ) throws(StoreError) -> Int64? {
+    if let restored = outcome.restored { return restored.id }
+    guard let manifest = outcome.manifest, let outputsVersion = outcome.outputsVersion else { return nil }
+    try connection.run(
+      """
+      INSERT INTO action_results (action_key, outputs_version, manifest, log_digest, duration_us, storage_key,
+        pipeline, task_id, run_id, created_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """,
+      [
+        .digest(outcome.fingerprint.actionKey), .digest(outputsVersion), .blob(manifest.encoded),
+        .digest(orNull: outcome.log), .integer(outcome.durationMicroseconds),
+      ] + run.key.values + [.integer(run.id), .text(outcome.finishedAt)])
+    let id = connection.lastInsertedRow
+    var needed = Set(manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))
+    if let log = outcome.log { needed.insert(log) }
+    for digest in needed {
+      guard let blob = try blobRow(digest, connection) else {
+        throw StoreError(.corrupt, "the content \(digest.short) vanished from the store while its result was recorded")
+      }
+      try connection.run(
+        "INSERT OR IGNORE INTO result_blobs (result_id, blob_id) VALUES (?, ?)", [.integer(id), .integer(blob)])
+    }
+    return id
+  }
+
+  private static func recordTask(
+    _ run: OpenRun, _ outcome: RunOutcome, _ result: Int64?, _ connection: Connection
+  ) throws(StoreError) {
+    let now = outcome.finishedAt
+    guard let status = outcome.status else {
+      // What was recorded before still stands for what it was; only the attempt is over.
+      try connection.run(
+        """
+        UPDATE tasks SET status = 'INCOMPLETE', end_time = ?, updated_at = ?
+        WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+        """, [.text(now), .text(now)] + run.key.values)
+      return
+    }
+    func column(_ digest: Digest) -> SQLValue { .text("\"\(digest.hex)\"") }
+    let version = outcome.restored?.outputsVersion ?? outcome.outputsVersion
+    try connection.run(
+      """
+      UPDATE tasks SET code_hashes = ?, input_hashes = ?, input_data_hashes = ?, outputs_version = ?, status = ?,
+        start_time = ?, end_time = ?, updated_at = ?
+      WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+      """,
+      [
+        column(outcome.fingerprint.code), column(outcome.fingerprint.inputs), column(outcome.fingerprint.data),
+        .text(orNull: version?.hex), .text(status.rawValue), .text(outcome.startedAt), .text(now), .text(now),
+      ] + run.key.values)
+    try connection.run(
+      """
+      UPDATE task_details SET action_key = ?, result_id = ?, spec = ?
+      WHERE task_row = (SELECT id FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?)
+      """,
+      [
+        .digest(outcome.fingerprint.actionKey), .integer(orNull: result), .text(outcome.specification),
+      ] + run.key.values)
+    try connection.run(
+      "DELETE FROM task_dependencies WHERE storage_key = ? AND pipeline = ? AND task_id = ?", run.key.values)
+    for upstream in outcome.dependencies where upstream != run.key.task {
+      try connection.run(
+        """
+        INSERT OR IGNORE INTO task_dependencies (storage_key, pipeline, task_id, depends_on_task_id, created_at)
+        VALUES (?, ?, ?, ?, ?)
+        """, run.key.values + [.text(upstream), .text(now)])
+    }
+  }
+
+  // MARK: Rows
+
+  static func blobRow(_ digest: Digest, _ connection: Connection) throws(StoreError) -> Int64? {
+    try connection.integer("SELECT id FROM blobs WHERE digest = ?", [.digest(digest)])
+  }
+
+  private static func insert(_ blob: NewBlob, now: String, _ connection: Connection) throws(StoreError) -> Int64 {
+    try connection.run(
+      """
+      INSERT INTO blobs (digest, size, encoding, content, created_at) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT (digest) DO UPDATE SET encoding = excluded.encoding, content = excluded.content
+      """,
+      [
+        .digest(blob.digest), .integer(Int64(blob.size)), .integer(blob.encoding.rawValue),
+        blob.inlineContent.map { .blob($0) } ?? .null, .text(now),
+      ])
+    guard let row = try blobRow(blob.digest, connection) else {
+      throw StoreError(.corrupt, "the content \(blob.digest.short) could not be recorded")
+    }
+    return row
+  }
+
+  static func log(
+    _ type: String, run: Int64?, key: TaskKey, data: JSON? = nil, from: String?, to: String?, at: String, by: String?,
+    _ connection: Connection
+  ) throws(StoreError) {
+    try connection.run(
+      """
+      INSERT INTO task_events (run_id, storage_key, pipeline, task_id, event_type, event_data, previous_status,
+        new_status, timestamp, actor)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """,
+      [.integer(orNull: run)] + key.values + [
+        .text(type), .text(orNull: data?.serialized), .text(orNull: from), .text(orNull: to), .text(at),
+        .text(orNull: by),
+      ])
+  }
+}

@@ -1,0 +1,164 @@
+package import PurserModel
+package import PurserStore
+
+extension SQLiteRecordStore {
+  package func invalidate(_ request: InvalidationRequest) throws(StoreError) -> [TaskKey] {
+    try write { connection throws(StoreError) in
+      var keys: [TaskKey] = []
+      var seen: Set<TaskKey> = []
+      for key in request.keys {
+        for hit in try Self.reach(of: key, request, connection) where seen.insert(hit).inserted { keys.append(hit) }
+      }
+      let horizon = try connection.integer("SELECT coalesce(max(id), 0) FROM action_results") ?? 0
+      let mark = request.mark
+      for key in keys {
+        try connection.run(
+          """
+          INSERT INTO invalidations (storage_key, pipeline, task_id, horizon, invalidated_at, invalidated_by, why)
+          VALUES (?, ?, ?, ?, ?, ?, ?)
+          ON CONFLICT (storage_key, pipeline, task_id) DO UPDATE SET horizon = excluded.horizon,
+            invalidated_at = excluded.invalidated_at, invalidated_by = excluded.invalidated_by, why = excluded.why
+          """, key.values + [.integer(horizon), .text(mark.at), .text(mark.by), .text(mark.why)])
+        if request.allKeys {
+          try connection.run(
+            """
+            UPDATE action_results SET invalidated_at = ? WHERE invalidated_at IS NULL AND (
+              (pipeline = ? AND task_id = ?) OR action_key = (
+                SELECT d.action_key FROM tasks t JOIN task_details d ON d.task_row = t.id
+                WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?))
+            """, [.text(mark.at), .text(key.pipeline), .text(key.task)] + key.values)
+        }
+        try Self.log(
+          "INVALIDATED", run: nil, key: key, data: .object([("why", .string(mark.why))]), from: nil, to: nil,
+          at: mark.at, by: mark.by, connection)
+      }
+      return keys
+    }
+  }
+
+  /// The task itself, what follows it, and the same on other storage keys, as asked.
+  private static func reach(
+    of key: TaskKey, _ request: InvalidationRequest, _ connection: Connection
+  ) throws(StoreError) -> [TaskKey] {
+    var statement = try connection.statement(
+      """
+      WITH RECURSIVE hit(storage_key, pipeline, task_id) AS (
+        SELECT storage_key, pipeline, task_id FROM tasks
+          WHERE (?4 OR storage_key = ?1) AND pipeline = ?2 AND task_id = ?3
+        UNION
+        SELECT d.storage_key, d.pipeline, d.task_id FROM hit h JOIN task_dependencies d
+          ON d.storage_key = h.storage_key AND d.pipeline = h.pipeline AND d.depends_on_task_id = h.task_id
+          WHERE ?5
+      )
+      SELECT storage_key, pipeline, task_id FROM hit ORDER BY 1, 2, 3
+      """)
+    try statement.bind(
+      key.values + [.integer(request.allKeys ? 1 : 0), .integer(request.includesDownstream ? 1 : 0)])
+    var keys: [TaskKey] = []
+    while try statement.step() {
+      keys.append(
+        TaskKey(
+          storageKey: statement.text(0) ?? "", pipeline: statement.text(1) ?? "", task: statement.text(2) ?? ""))
+    }
+    return keys
+  }
+
+  package func forgetBlob(_ digest: Digest) throws(StoreError) {
+    try write { connection throws(StoreError) in
+      guard let row = try Self.blobRow(digest, connection) else { return }
+      // Results that need it can no longer be restored; records that point to them keep their fingerprint and will be
+      // made again.
+      try connection.run(
+        "DELETE FROM action_results WHERE id IN (SELECT result_id FROM result_blobs WHERE blob_id = ?)",
+        [.integer(row)])
+      try connection.run("DELETE FROM run_blobs WHERE blob_id = ?", [.integer(row)])
+      try connection.run("DELETE FROM blobs WHERE id = ?", [.integer(row)])
+    }
+  }
+
+  package func collectGarbage(
+    olderThan cutoff: String, treeChildren: @Sendable ([UInt8]) -> [Digest]
+  ) throws(StoreError) -> GarbageReport {
+    try write { connection throws(StoreError) in
+      var report = GarbageReport()
+      try connection.run(
+        """
+        DELETE FROM action_results WHERE created_at < ?
+          AND NOT EXISTS (SELECT 1 FROM task_details d WHERE d.result_id = action_results.id)
+        """, [.text(cutoff)])
+      report.results = connection.changedRows
+      try connection.run(
+        "DELETE FROM run_blobs WHERE run_id IN (SELECT id FROM task_runs WHERE finished_at < ?)", [.text(cutoff)])
+      let unused = """
+        NOT EXISTS (SELECT 1 FROM result_blobs WHERE blob_id = blobs.id)
+          AND NOT EXISTS (SELECT 1 FROM run_blobs WHERE blob_id = blobs.id)
+        """
+      report.bytes = UInt64(
+        try connection.integer("SELECT coalesce(sum(size), 0) FROM blobs WHERE \(unused)") ?? 0)
+      try connection.run("DELETE FROM blobs WHERE \(unused)", [])
+      report.blobs = connection.changedRows
+      try Self.collectComponents(treeChildren, connection)
+      return report
+    }
+  }
+
+  private static func collectComponents(
+    _ treeChildren: @Sendable ([UInt8]) -> [Digest], _ connection: Connection
+  ) throws(StoreError) {
+    try connection.run(
+      """
+      DELETE FROM fingerprints WHERE action_key NOT IN (
+        SELECT action_key FROM task_details WHERE action_key IS NOT NULL UNION SELECT action_key FROM action_results)
+      """, [])
+    try connection.run(
+      """
+      DELETE FROM component_sets WHERE id NOT IN (
+        SELECT code_set FROM fingerprints UNION SELECT inputs_set FROM fingerprints
+        UNION SELECT data_set FROM fingerprints)
+      """, [])
+    var used: Set<Int64> = []
+    do {
+      var statement = try connection.statement("SELECT members FROM component_sets")
+      while try statement.step() { used.formUnion(Varint.decode(statement.bytes(0) ?? [])) }
+    }
+    var unused: [Int64] = []
+    var trees: Set<Digest> = []
+    do {
+      var statement = try connection.statement("SELECT id, tag, value FROM components")
+      while try statement.step() {
+        let id = statement.integer(0)
+        if !used.contains(id) {
+          unused.append(id)
+        } else if case .digest(let root)? = Component.Value(encoded: statement.bytes(2) ?? []),
+          [Int64(Component.Tag.codeTree.rawValue), Int64(Component.Tag.inputTree.rawValue)]
+            .contains(statement.integer(1))
+        {
+          trees.insert(root)
+        }
+      }
+    }
+    for id in unused { try connection.run("DELETE FROM components WHERE id = ?", [.integer(id)]) }
+    try collectTreeNodes(reachableFrom: trees, treeChildren, connection)
+  }
+
+  private static func collectTreeNodes(
+    reachableFrom roots: Set<Digest>, _ treeChildren: @Sendable ([UInt8]) -> [Digest], _ connection: Connection
+  ) throws(StoreError) {
+    var kept: Set<Digest> = []
+    var pending = Array(roots)
+    while let digest = pending.popLast() {
+      guard kept.insert(digest).inserted else { continue }
+      var statement = try connection.statement("SELECT listing FROM tree_nodes WHERE digest = ?")
+      try statement.bind([.digest(digest)])
+      if try statement.step() { pending += treeChildren(statement.bytes(0) ?? []) }
+    }
+    var unused: [Digest] = []
+    do {
+      var statement = try connection.statement("SELECT digest FROM tree_nodes")
+      while try statement.step() {
+        if let digest = statement.digest(0), !kept.contains(digest) { unused.append(digest) }
+      }
+    }
+    for digest in unused { try connection.run("DELETE FROM tree_nodes WHERE digest = ?", [.digest(digest)]) }
+  }
+}

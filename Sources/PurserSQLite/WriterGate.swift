@@ -1,0 +1,61 @@
+import CLinux
+import Glibc
+import PurserStore
+
+/// The writers' gate: an exclusive `flock` that every write transaction, checkpoint and migration holds.
+///
+/// SQLite before 3.51.3 can corrupt a WAL database when one connection resets the WAL while another checkpoints. With
+/// one writer at a time, checkpoints included, that cannot happen; and waiting writers stand in the kernel's queue
+/// instead of polling. The file holds the number of the process that went through last, so that a waiter can name it.
+struct WriterGate: ~Copyable {
+  private let descriptor: Int32
+  private let path: String
+
+  init(path: String) throws(StoreError) {
+    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else {
+      let reason = String(cString: strerror(errno))
+      throw StoreError(.unavailable, "the writers' gate '\(path)' cannot be opened: \(reason); check its permissions")
+    }
+    self.path = path
+  }
+
+  deinit {
+    close(descriptor)
+  }
+
+  /// Runs `body` with the gate held. Waits for it at most `seconds`, then throws `busy` naming the holder.
+  func hold<Result: ~Copyable>(
+    seconds: Int32 = 30, _ body: () throws(StoreError) -> Result
+  ) throws(StoreError) -> Result {
+    let code = purser_lock(descriptor, seconds * 1000)
+    guard code == 0 else {
+      if code == -ETIMEDOUT {
+        throw StoreError(
+          .busy, "'\(path)' has been held for \(seconds) s by \(holder()); wait until it is done and try again")
+      }
+      throw StoreError(.io, "the writers' gate '\(path)' cannot be locked: \(String(cString: strerror(-code)))")
+    }
+    defer { flock(descriptor, LOCK_UN) }
+    var text = ContiguousArray("\(getpid())          ".utf8.prefix(10))
+    text.append(UInt8(ascii: "\n"))
+    _ = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    return try body()
+  }
+
+  private func holder() -> String {
+    let pid = withUnsafeTemporaryAllocation(byteCount: 16, alignment: 1) { buffer in
+      let count = pread(descriptor, buffer.baseAddress, 11, 0)
+      return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).prefix { $0.isNumber }
+    }
+    guard !pid.isEmpty else { return "another process" }
+    let file = open("/proc/\(pid)/comm", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return "process \(pid)" }
+    defer { close(file) }
+    let name = withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { buffer in
+      let count = read(file, buffer.baseAddress, 64)
+      return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).prefix { $0 != "\n" }
+    }
+    return "process \(pid) (\(name))"
+  }
+}

@@ -1,0 +1,139 @@
+import Glibc
+import PurserExecution
+import PurserModel
+import Testing
+
+@Suite(.timeLimit(.minutes(5)))
+struct LogTests {
+  private func append(_ spool: LogSpool, _ stream: UInt8, _ text: String) throws {
+    try Array(text.utf8).withUnsafeBytes { try spool.append(stream: stream, $0) }
+  }
+
+  /// The bytes of a log; the format is stored, so it must not change.
+  @Test func `The format is a stream, a length and the bytes`() throws {
+    let spool = LogSpool(directory: "/tmp")
+    #expect(spool.isEmpty)
+    try append(spool, 1, "a")
+    try append(spool, 1, "b\n")
+    try append(spool, 2, "err")
+    try append(spool, 1, "")
+    #expect(spool.size == 16)
+    #expect(!spool.isEmpty)
+    spool.withContents { contents in
+      guard case .memory(let bytes) = contents else { return #expect(Bool(false), "it is small") }
+      #expect(bytes == [1, 3, 0, 0, 0, 97, 98, 10, 2, 3, 0, 0, 0, 101, 114, 114])
+    }
+  }
+
+  @Test func `A stream that does not exist is refused`() throws {
+    let spool = LogSpool(directory: "/tmp")
+    #expect(throws: LogFormatError(offset: 0, problem: .unknownStream(3))) { try append(spool, 3, "x") }
+    #expect(spool.isEmpty)
+  }
+
+  @Test(arguments: [0, 1, 100, 10_000])
+  func `Beyond its limit a log goes to a file and stays the same`(limit: Int) throws {
+    let spool = LogSpool(directory: "/tmp", memoryLimit: limit)
+    var expected = ["", ""]
+    for index in 0..<2000 {
+      let stream = index % 7 == 0 ? 2 : 1
+      try append(spool, UInt8(stream), "line \(index)\n")
+      expected[stream - 1] += "line \(index)\n"
+    }
+    try spool.withContents { contents in
+      guard case .file(_, let size) = contents else { return #expect(Bool(false), "it is large") }
+      #expect(size == spool.size)
+      let decoded = frames(contents)
+      for stream in 1...2 {
+        let bytes = decoded.filter { Int($0.stream) == stream }.flatMap(\.bytes)
+        #expect(String(decoding: bytes, as: UTF8.self) == expected[stream - 1])
+      }
+      try append(spool, 1, "more")
+    }
+    #expect(spool.withContents(frames).last == Frame(stream: 1, bytes: Array("more".utf8)))
+  }
+
+  @Test func `A spool that failed is empty, so that a part does not pass for the whole`() throws {
+    let spool = LogSpool(directory: "/no/such/folder", memoryLimit: 4)
+    try append(spool, 1, "too long")
+    #expect(spool.failure == ENOENT)
+    #expect(spool.isEmpty)
+    try append(spool, 1, "more")
+    #expect(spool.isEmpty)
+    #expect(spool.withContents(frames).isEmpty)
+  }
+
+  private static let log: [UInt8] = [1, 2, 0, 0, 0, 97, 10, 2, 1, 0, 0, 0, 98, 1, 1, 0, 0, 0, 99]
+
+  /// Replays to two files, and gives what is in them.
+  private func replay(
+    _ contents: LogContents, _ choose: (Int32, Int32) -> (Int32, Int32) = { ($0, $1) }
+  ) throws -> (output: String, error: String, failure: LogFormatError?) {
+    let files = (0..<2).map { _ in open("/tmp", O_RDWR | 0o20200000 | O_CLOEXEC, 0o600) }
+    defer { for file in files { close(file) } }
+    let targets = choose(files[0], files[1])
+    var failure: LogFormatError?
+    do {
+      try LogReplay.replay(contents, standardOutput: targets.0, standardError: targets.1)
+    } catch let error as LogFormatError {
+      failure = error
+    }
+    let texts = files.map { String(decoding: read($0, count: 10_000_000), as: UTF8.self) }
+    return (texts[0], texts[1], failure)
+  }
+
+  @Test func `A log is replayed to both streams, to one, or merged`() throws {
+    let both = try replay(.memory(Self.log))
+    #expect(both.output == "a\nc" && both.error == "b" && both.failure == nil)
+    let one = try replay(.memory(Self.log)) { output, _ in (output, -1) }
+    #expect(one.output == "a\nc" && one.error == "")
+    let merged = try replay(.memory(Self.log)) { output, _ in (output, output) }
+    #expect(merged.output == "a\nbc")
+    #expect(try replay(.memory([])).failure == nil)
+  }
+
+  @Test func `A log is replayed from a file, in pieces`() throws {
+    let spool = LogSpool(directory: "/tmp", memoryLimit: 10)
+    let text = String(repeating: "0123456789", count: 50_000)
+    try append(spool, 1, text)
+    try append(spool, 2, "end")
+    let result = try spool.withContents { try replay($0) }
+    #expect(result.output == text)
+    #expect(result.error == "end")
+  }
+
+  struct Damaged: Sendable {
+    var bytes: [UInt8]
+    var expected: LogFormatError
+    var output: String
+    var error: String
+
+    init(_ bytes: [UInt8], _ offset: Int64, _ problem: LogFormatError.Problem, _ output: String, _ error: String) {
+      self.bytes = bytes
+      expected = LogFormatError(offset: offset, problem: problem)
+      (self.output, self.error) = (output, error)
+    }
+  }
+
+  @Test(arguments: [
+    Damaged(Array(log.prefix(18)), 13, .truncated, "a\n", "b"),
+    Damaged(Array(log.prefix(16)), 13, .truncated, "a\n", "b"),
+    Damaged(log + [0], 19, .truncated, "a\nc", "b"),
+    Damaged(log + [0, 0, 0, 0, 0], 19, .unknownStream(0), "a\nc", "b"),
+    Damaged([3] + log.dropFirst(), 0, .unknownStream(3), "", ""),
+    Damaged([1, 255, 255, 255, 255, 97], 0, .truncated, "", ""),
+  ])
+  func `Damage is found before any of the damaged frame is written`(damaged: Damaged) throws {
+    let result = try replay(.memory(damaged.bytes))
+    #expect(result.failure == damaged.expected)
+    #expect(result.output == damaged.output)
+    #expect(result.error == damaged.error)
+  }
+
+  @Test func `Damage is described with its place`() {
+    #expect(
+      LogFormatError(offset: 13, problem: .truncated).description
+        == "captured log is damaged: the frame at byte 13 is longer than what is left of the log; "
+        + "run the task again to make a new one")
+  }
+}

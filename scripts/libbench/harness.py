@@ -1,0 +1,161 @@
+"""How things are measured: commands in interleaved rounds, each timed by hyperfine without a shell.
+
+The machine is shared, so a time says little by itself. Every round runs all the commands one after another, the
+next round in the opposite order, and a ratio is the median of the rounds' own ratios: both of its sides were
+measured within seconds of each other.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+SOURCES = Path(__file__).parent
+
+
+class BenchError(Exception):
+    """Something that stops a workload; the text says what, why and what next."""
+
+
+@dataclass
+class Entry:
+    """One command to be timed."""
+
+    name: str
+    command: list[str]
+    prepare: list[str] | None = None
+    runs: int | None = None  # per round; None: as the workload says; 1, for slow ones, also means no warm-up run
+    bytes: int = 0  # hashed by one run; 0 when that makes no sense
+    note: str = ""
+    rounds: list[list[float]] = field(default_factory=list)  # seconds
+    peak_kib: int | None = None
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return median(self.samples)
+
+    @property
+    def samples(self) -> list[float]:
+        return [time for times in self.rounds for time in times]
+
+
+@dataclass
+class Goal:
+    """A ratio, or a figure, that Purser is meant to reach."""
+
+    text: str
+    value: float
+    goal: float
+    unit: str = "×"
+    bar: float | None = None
+    at_least: bool = False
+
+    @property
+    def verdict(self) -> str:
+        def reached(limit: float) -> bool:
+            return self.value >= limit if self.at_least else self.value <= limit
+
+        if reached(self.goal):
+            return "met"
+        return "first bar only" if self.bar is not None and reached(self.bar) else "missed"
+
+
+@dataclass
+class Section:
+    """One table of the report."""
+
+    title: str
+    entries: list[Entry]
+    goals: list[Goal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Bench:
+    """The scratch folder, the environment of every command, and the tool under test."""
+
+    def __init__(self, scratch: Path, purser: Path, full: bool):
+        self.scratch, self.purser, self.full = scratch, purser, full
+        self.skipped: list[str] = []
+        home = scratch / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        self.environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "HOME": str(home),
+            "LC_ALL": "C",
+            "CCACHE_DIR": str(scratch / "ccache"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(scratch / "dvc-site"),
+        }
+
+    def look(self, name: str) -> str | None:
+        """The peer's path, from the scratch folder's Python environment or PATH."""
+        own = self.scratch / "venv" / "bin" / name
+        return str(own) if own.exists() else shutil.which(name)
+
+    def find(self, name: str) -> str | None:
+        """The same, for a peer that is about to be measured: a missing one is noted as skipped."""
+        path = self.look(name)
+        if path is None and name not in self.skipped:
+            self.skipped.append(name)
+        return path
+
+    def run(self, command: list[str], cwd: Path, check: bool = True) -> subprocess.CompletedProcess:
+        done = subprocess.run(command, cwd=cwd, env=self.environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, errors="replace")
+        if check and done.returncode != 0:
+            raise BenchError(f"'{shlex.join(command)}' ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+        return done
+
+    def compile(self, name: str, libraries: list[str]) -> tuple[str, str]:
+        """Builds NAME.c of this folder, static if the archives are there; gives its path and how it was linked."""
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if compiler is None:
+            raise BenchError("no C compiler: the floors cannot be built; run scripts/bench --setup")
+        output = self.scratch / "floors" / name
+        output.parent.mkdir(exist_ok=True)
+        command = [compiler, "-O2", "-pthread", str(SOURCES / f"{name}.c"), "-o", str(output)]
+        rest = [f"-l{library}" for library in libraries] + ["-lm", "-ldl"]
+        if self.run([*command, "-static", *rest], self.scratch, check=False).returncode == 0:
+            return str(output), "C, static"
+        self.run([*command, *rest], self.scratch)
+        return str(output), "C, dynamic: no static libraries here"
+
+    def time_once(self, entry: Entry, cwd: Path, runs: int, warmup: int) -> list[float]:
+        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".json") as file:
+            command = ["hyperfine", "-N", "--style", "none", "--runs", str(runs), "--warmup", str(warmup)]
+            if entry.prepare:
+                command += ["--prepare", shlex.join(entry.prepare)]
+            self.run([*command, "--export-json", file.name, shlex.join(entry.command)], cwd)
+            return json.load(file)["results"][0]["times"]
+
+    def measure(self, entries: list[Entry], cwd: Path, rounds: int, runs: int, warmup: int = 1,
+                each_round: Callable[[], None] = lambda: None) -> None:
+        for number in range(rounds):
+            each_round()
+            for entry in entries if number % 2 == 0 else reversed(entries):
+                once = entry.runs == 1
+                entry.rounds.append(self.time_once(entry, cwd, entry.runs or runs, 0 if once else warmup))
+
+    def peak(self, entry: Entry, cwd: Path) -> None:
+        """Peak memory, by GNU time: its own 1 to 2 MiB before the exec are the least that it can see."""
+        time = self.find("time")
+        if time is None:
+            return
+        if entry.prepare:
+            self.run(entry.prepare, cwd)
+        with tempfile.NamedTemporaryFile("r", dir=self.scratch) as file:
+            self.run([time, "-f", "%M", "-o", file.name, *entry.command], cwd)
+            entry.peak_kib = int(file.read().split()[-1])
+
+
+def ratio(above: Entry, below: Entry) -> float:
+    pairs = zip(above.rounds, below.rounds)
+    return median(median(a) / median(b) for a, b in pairs)

@@ -1,0 +1,151 @@
+"""What was measured, as Markdown for readers and JSON for programs. No path and no host name is in either."""
+
+import os
+import platform
+import re
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+
+from .harness import Bench, Entry, Section
+
+VERSION_QUESTIONS = {
+    "purser": ["--version"],
+    "hyperfine": ["--version"],
+    "ccache": ["--version"],
+    "make": ["--version"],
+    "ninja": ["--version"],
+    "doit": ["--version"],
+    "dvc": ["--version"],
+    "git": ["--version"],
+    "openssl": ["version"],
+    "sha256sum": ["--version"],
+    "gcc": ["--version"],
+}
+
+
+def versions(bench: Bench) -> dict[str, str]:
+    found = {}
+    for name, question in VERSION_QUESTIONS.items():
+        path = str(bench.purser) if name == "purser" else bench.look(name)
+        if path is None:
+            continue
+        done = subprocess.run([path, *question], env=bench.environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+        number = re.search(r"\d+(\.\d+)+\w*", done.stdout)
+        found[name] = number[0] if done.returncode == 0 and number else "unknown"
+    return found
+
+
+def machine(scratch: Path) -> dict[str, str | int | float | bool]:
+    cpu = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^model name\s*: (.*)$", cpu, re.MULTILINE)
+    system = re.search(r'^PRETTY_NAME="?([^"\n]*)', Path("/etc/os-release").read_text(), re.MULTILINE)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpu": model[1] if model else platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "shaInstructions": bool(re.search(r"\b(sha_ni|sha2)\b", cpu)),
+        "memoryGiB": round(memory / (1 << 30), 1),
+        "kernel": platform.release(),
+        "system": system[1] if system else "unknown",
+        "filesystem": filesystem(scratch),
+        "loadAtStart": round(os.getloadavg()[0], 2),
+    }
+
+
+def filesystem(path: Path) -> str:
+    """Of the scratch folder: the mount with the longest path above it."""
+    best, kind = "", "unknown"
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, mount, type_, *_ = line.split()
+        inside = mount == "/" or path == Path(mount) or Path(mount) in path.parents
+        if inside and len(mount) >= len(best):
+            best, kind = mount, type_
+    return kind
+
+
+def entry_as_json(entry: Entry, reference: Entry) -> dict:
+    times = sorted(entry.samples)
+    return {
+        "name": entry.name,
+        "medianSeconds": entry.seconds,
+        "leastSeconds": times[0],
+        "p90Seconds": times[int((len(times) - 1) * 0.9)],
+        "runs": len(times),
+        "bytesPerSecond": entry.bytes / entry.seconds if entry.bytes else None,
+        "peakKiB": entry.peak_kib,
+        "timesOfPurser": entry.seconds / reference.seconds,
+        "wrong": entry.wrong,
+        "note": entry.note,
+    }
+
+
+def as_json(sections: list[Section], about: dict, tools: dict[str, str], skipped: list[str], mode: str) -> dict:
+    return {
+        "version": 1,
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "mode": mode,
+        "machine": about,
+        "tools": tools,
+        "skipped": skipped,
+        "sections": [
+            {
+                "title": section.title,
+                "entries": [entry_as_json(entry, section.entries[0]) for entry in section.entries],
+                "goals": [
+                    {"text": goal.text, "value": goal.value, "goal": goal.goal, "firstBar": goal.bar,
+                     "unit": goal.unit.strip(), "atLeast": goal.at_least, "verdict": goal.verdict}
+                    for goal in section.goals
+                ],
+            }
+            for section in sections
+        ],
+    }
+
+
+def duration(seconds: float) -> str:
+    if seconds < 0.1:
+        return f"{seconds * 1000:.2f} ms"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def section_as_markdown(section: Section) -> str:
+    first = section.entries[0]
+    speeds = any(entry.bytes for entry in section.entries)
+    peaks = any(entry.peak_kib for entry in section.entries)
+    head = ["", "median", "least", "p90", "× purser"]
+    head += ["GB/s"] * speeds + ["peak MiB"] * peaks + ["notes"]
+    lines = [f"## {section.title}", "", row(head), row(["---"] + ["---:"] * (len(head) - 2) + ["---"])]
+    for entry in section.entries:
+        times = sorted(entry.samples)
+        cells = [entry.name, duration(entry.seconds), duration(times[0]),
+                 duration(times[int((len(times) - 1) * 0.9)]), f"{entry.seconds / first.seconds:.2f}"]
+        cells += [f"{entry.bytes / entry.seconds / 1e9:.2f}" if entry.bytes else ""] * speeds
+        cells += [f"{entry.peak_kib / 1024:.1f}" if entry.peak_kib else ""] * peaks
+        cells.append("; ".join([f"**WRONG**: {fault}" for fault in entry.wrong] + [entry.note] * bool(entry.note)))
+        lines.append(row(cells))
+    if section.goals:
+        lines += ["", row(["goal", "measured", "wanted", ""]), row(["---", "---:", "---:", "---"])]
+    for goal in section.goals:
+        wanted = f"{'≥' if goal.at_least else '≤'} {goal.goal:g}{goal.unit}"
+        if goal.bar is not None:
+            wanted += f" (first bar {goal.bar:g}{goal.unit})"
+        lines.append(row([goal.text, f"{goal.value:.2f}{goal.unit}", wanted, goal.verdict]))
+    return "\n".join(lines) + "\n"
+
+
+def row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def heading(about: dict, tools: dict[str, str], mode: str) -> str:
+    sha = "with SHA instructions" if about["shaInstructions"] else "without SHA instructions"
+    return (
+        f"# Benchmark, {mode}\n\n"
+        f"{about['cpu']}, {about['cores']} cores, {sha}; {about['memoryGiB']} GiB; {about['system']}, "
+        f"Linux {about['kernel']}; {about['filesystem']}; load {about['loadAtStart']} at the start.\n\n"
+        f"{', '.join(f'{name} {number}' for name, number in tools.items())}.\n\n"
+        "Medians of interleaved rounds, the order turned round each time, without a shell, output to /dev/null. "
+        "A goal's ratio is the median of the ratios within each round. Compare within one run only.\n"
+    )

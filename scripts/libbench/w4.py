@@ -1,0 +1,280 @@
+"""W4: hashing: one large file; 100,000 small ones; the same tree when nothing changed."""
+
+import hashlib
+import os
+import random
+import re
+import shutil
+from pathlib import Path
+
+from .harness import Bench, BenchError, Entry, Goal, Section, ratio
+
+GIB = 1 << 30
+FOLDERS, FILES_EACH, FILE_SIZE = 100, 1000, 4096
+TREE_FILES = FOLDERS * FILES_EACH
+
+
+def block(seed: int, size: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def make_file(path: Path, size: int) -> None:
+    """Deterministic: one random block over and over, each time with its number in front."""
+    if path.exists() and path.stat().st_size == size:
+        return
+    body = block(4, 8 << 20)
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        for number in range(size // len(body)):
+            file.write(number.to_bytes(16, "little") + body[16:])
+    unfinished.rename(path)
+
+
+def make_tree(tree: Path) -> None:
+    if tree.exists():
+        return
+    body = block(5, 1 << 20)
+    unfinished = tree.with_suffix(".part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for folder in range(FOLDERS):
+        path = unfinished / f"d{folder:02}"
+        path.mkdir(parents=True)
+        for file in range(FILES_EACH):
+            number = folder * FILES_EACH + file
+            start = number * 61 % (len(body) - FILE_SIZE)
+            content = number.to_bytes(16, "little") + body[start:start + FILE_SIZE - 16]
+            (path / f"f{file:03}").write_bytes(content)
+    unfinished.rename(tree)
+
+
+def warm(path: Path) -> None:
+    """Into the page cache, without keeping it."""
+    buffer = bytearray(1 << 20)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(buffer):
+            pass
+
+
+def flip(path: Path, offset: int, keep_times: bool = False) -> None:
+    """Changes one byte, and puts the times back if asked to; a second flip undoes it."""
+    info = path.stat()
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 0xFF]))
+    if keep_times:
+        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+class Hash:
+    """`purser hash PATH` with a store of its own."""
+
+    def __init__(self, bench: Bench, folder: Path, path: str):
+        self.bench, self.folder, self.path = bench, folder, path
+        self.store = folder / f"store-{path}"
+        shutil.rmtree(self.store, ignore_errors=True)
+        self.command = [str(bench.purser), "--project", ".", "--store", str(self.store), "hash", path]
+        self.forget = ["rm", "-rf", str(self.store / "stat-cache")]
+
+    def digest(self) -> str:
+        line = self.bench.run(self.command, self.folder).stdout
+        match = re.fullmatch(r"([0-9a-f]{64})  (.*)\n", line)
+        if match is None or match[2] != self.path:
+            raise BenchError(f"'purser hash {self.path}' did not print one line of sha256sum's format: {line!r}")
+        return match[1]
+
+    def check(self, edited: Path, offset: int) -> list[str]:
+        wrong = []
+        first = self.digest()
+        if self.digest() != first:
+            wrong.append("gives another digest from the stat cache")
+        flip(edited, offset, keep_times=True)
+        changed = self.digest()
+        flip(edited, offset, keep_times=True)
+        if changed == first:
+            wrong.append("skips a file that changed (times and size kept)")
+        if self.digest() != first:
+            wrong.append("gives another digest for the first content")
+        return wrong
+
+
+def one_core_limit(bench: Bench, openssl: str) -> float:
+    """Bytes a second that OpenSSL's SHA-256 reaches on one core, from memory, by the wall clock."""
+    command = [openssl, "speed", "-mr", "-elapsed", "-evp", "sha256", "-bytes", "65536", "-seconds", "2"]
+    report = bench.run(command, bench.scratch).stdout
+    return float(re.search(r"^\+F:.*:([0-9.]+)$", report, re.MULTILINE)[1])
+
+
+def one_file(bench: Bench, folder: Path, size: int) -> Section:
+    name = f"file-{size // GIB}g"
+    path = folder / name
+    make_file(path, size)
+    openssl, sha256sum = bench.find("openssl"), bench.find("sha256sum")
+
+    hash_file = Hash(bench, folder, name)
+    purser = Entry("purser hash, no stat cache", hash_file.command, prepare=hash_file.forget, bytes=size)
+    known = Entry("purser hash, stat cache warm", hash_file.command, note="nothing is read")
+    entries = [purser, known]
+    purser.wrong = hash_file.check(path, size // 2)
+    if openssl:
+        entries.append(Entry("openssl dgst -sha256", [openssl, "dgst", "-sha256", name], bytes=size))
+        expected = bench.run([openssl, "dgst", "-sha256", "-r", name], folder).stdout.split()[0]
+        if hash_file.digest() != expected:
+            purser.wrong.append("gives another digest than openssl")
+    if sha256sum:
+        entries.append(Entry("sha256sum", [sha256sum, name], runs=1, bytes=size))
+
+    limits: list[float] = []
+
+    def each_round() -> None:
+        warm(path)
+        if openssl:
+            limits.append(one_core_limit(bench, openssl))
+
+    large = size > 4 * GIB
+    bench.measure(entries, folder, rounds=2 if large else 5 if bench.full else 3, runs=1 if large else 3,
+                  warmup=0 if large else 1, each_round=each_round)
+    bench.peak(purser, folder)
+
+    section = Section(f"W4: one file of {size // GIB} GiB, page cache warm", entries)
+    if limits:
+        shares = sorted(size / sorted(times)[len(times) // 2] / limit for times, limit in zip(purser.rounds, limits))
+        text = f"share of the one-core limit ({sorted(limits)[len(limits) // 2] / 1e9:.2f} GB/s, openssl speed)"
+        section.goals.append(Goal(text, shares[len(shares) // 2], 0.95, unit="", at_least=True))
+    small = folder / "file-small"
+    make_file(small, 64 << 20)
+    little = Hash(bench, folder, small.name)
+    reference = Entry("64 MiB", little.command)
+    bench.peak(reference, folder)
+    if purser.peak_kib and reference.peak_kib:
+        growth = (purser.peak_kib - reference.peak_kib) / 1024
+        section.goals.append(Goal("peak memory above that of a 64 MiB file", growth, 1, unit=" MiB"))
+    path.unlink()
+    return section
+
+
+class Git:
+    """A repository beside the tree, so that the tree itself stays as it is."""
+
+    def __init__(self, bench: Bench, folder: Path, git: str):
+        self.bench, self.folder = bench, folder
+        place = str(folder / "git")
+        self.base = [git, f"--git-dir={place}", f"--work-tree={folder / 'tree'}", "-c", "user.name=bench",
+                     "-c", "user.email=bench@localhost", "-c", "gc.auto=0"]
+        self.add = [*self.base, "add", "--all", "--", str(folder / "tree")]
+        self.anew = ["sh", "-c", f"rm -rf '{place}' && '{git}' init -q --bare '{place}'"]
+
+    def commit(self) -> None:
+        self.bench.run(self.anew, self.folder)
+        self.bench.run(self.add, self.folder)
+        self.bench.run([*self.base, "commit", "-q", "-m", "bench"], self.folder)
+
+    def check(self, command: list[str], edited: Path) -> list[str]:
+        wrong = []
+        if self.bench.run(command, self.folder).stdout:
+            wrong.append("sees a change where there is none")
+        flip(edited, 0)
+        if not self.bench.run(command, self.folder).stdout:
+            wrong.append("skips a file that changed")
+        flip(edited, 0)
+        self.bench.run([*self.base, "update-index", "-q", "--refresh"], self.folder, check=False)
+        return wrong
+
+
+def expected_xor(tree: Path) -> str:
+    total = 0
+    for path in tree.glob("*/*"):
+        total ^= int.from_bytes(hashlib.sha256(path.read_bytes()).digest(), "big")
+    return f"{total:064x}"
+
+
+def trees(bench: Bench, folder: Path) -> list[Section]:
+    tree = folder / "tree"
+    make_tree(tree)
+    edited, size = tree / "d42" / "f777", TREE_FILES * FILE_SIZE
+    floor, how = bench.compile("tree", ["crypto"])
+    hash_tree = Hash(bench, folder, "tree")
+    rounds = 6 if bench.full else 3
+
+    purser = Entry("purser hash, no stat cache", hash_tree.command, prepare=hash_tree.forget, bytes=size)
+    purser.wrong = hash_tree.check(edited, 0)
+    c_hash = Entry("floor: read and hash, 2 threads", [floor, "hash", "tree"], bytes=size, note=how)
+    if bench.run(c_hash.command, folder).stdout != f"{TREE_FILES} {size} {expected_xor(tree)}\n":
+        c_hash.wrong.append("gives other digests than Python")
+    hashing = [purser, c_hash]
+    if sha256sum := bench.find("sha256sum"):
+        pipe = f"find tree -type f -print0 | xargs -0 -P2 -n 500 '{sha256sum}'"
+        hashing.append(Entry("find | xargs -P2 sha256sum", ["sh", "-c", pipe], bytes=size))
+    bench.measure(hashing, folder, rounds=rounds, runs=3)
+    bench.peak(purser, folder)
+    first = Section("W4: 100,000 files of 4 KiB, page cache warm", hashing,
+                    [Goal("purser / C floor", ratio(purser, c_hash), 1.3)])
+
+    warm_hash = Entry("purser hash, stat cache warm", hash_tree.command)
+    c_stat = Entry("floor: walk and stat, 2 threads", [floor, "stat", "tree"], note=how)
+    unchanged = [warm_hash, c_stat]
+    diff_files = status = None
+    if git := bench.find("git"):
+        repository = Git(bench, folder, git)
+        add = Entry("git add", repository.add, prepare=repository.anew, bytes=size, note="writes the objects too")
+        bench.measure([add], folder, rounds=3 if bench.full else 1, runs=1, warmup=0)
+        hashing.append(add)
+        repository.commit()
+        diff_files = Entry("git diff-files", [*repository.base, "diff-files"])
+        status = Entry("git status", [*repository.base, "status", "--porcelain"])
+        for entry in (diff_files, status):
+            entry.wrong = repository.check(entry.command, edited)
+        unchanged += [diff_files, status]
+
+    bench.run(hash_tree.command, folder)
+    bench.measure(unchanged, folder, rounds=rounds, runs=5)
+    bench.peak(warm_hash, folder)
+    if dvc := bench.find("dvc"):
+        add, dvc_status = dvc_entries(bench, folder, dvc)
+        hashing.append(add)
+        unchanged.append(dvc_status)
+    second = Section("W4: the same tree, nothing changed", unchanged)
+    if status and diff_files:
+        second.goals.append(Goal("purser / git status", ratio(warm_hash, status), 1.0))
+        second.goals.append(Goal("purser / git diff-files", ratio(warm_hash, diff_files), 1.0))
+    cache = hash_tree.store / "stat-cache"
+    if cache.is_file():
+        second.goals.append(Goal("stat cache, for each file", cache.stat().st_size / TREE_FILES, 100, unit=" bytes"))
+    return [first, second]
+
+
+def dvc_entries(bench: Bench, folder: Path, dvc: str) -> tuple[Entry, Entry]:
+    """`dvc add` of a copy of the tree, since it takes over the folder that it is given."""
+    place = folder / "dvc"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    bench.run(["cp", "-a", str(folder / "tree"), "tree"], place)
+    bench.run([dvc, "init", "--no-scm", "-q"], place)
+    add = Entry("dvc add", [dvc, "--cd", str(place), "add", "-q", "tree"], bytes=TREE_FILES * FILE_SIZE,
+                note="once; copies into its cache too")
+    bench.measure([add], place, rounds=1, runs=1, warmup=0)
+    status = Entry("dvc status", [dvc, "--cd", str(place), "status", "-q"], runs=1, note="once")
+    flip(place / "tree" / "d42" / "f777", 0)
+    if bench.run(status.command, place, check=False).returncode == 0:
+        status.wrong.append("skips a file that changed")
+    flip(place / "tree" / "d42" / "f777", 0)
+    if bench.run(status.command, place, check=False).returncode != 0:
+        status.wrong.append("sees a change where there is none")
+    bench.measure([status], place, rounds=1, runs=1)
+    return add, status
+
+
+def measure(bench: Bench) -> list[Section]:
+    folder = bench.scratch / "w4"
+    folder.mkdir(exist_ok=True)
+    sizes = [4, 16] if bench.full else [1]
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    sections = []
+    for size in sizes:
+        # The file has to stay in the page cache, and the disk must not be filled to the brim.
+        if shutil.disk_usage(folder).free < (size + 4) * GIB or memory < (size + 2) * GIB:
+            bench.skipped.append(f"the file of {size} GiB (too little disk or memory)")
+            continue
+        sections.append(one_file(bench, folder, size * GIB))
+    return sections + trees(bench, folder)
