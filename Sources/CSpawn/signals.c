@@ -25,6 +25,8 @@ struct slot {
   atomic_int child;
   atomic_int group;
   bool job_control;
+  bool adopting;
+  uint64_t adoptions;
   // Whether no other slot was held when this one began, and which one it was in the order of beginning.
   bool first;
   uint64_t turn;
@@ -38,6 +40,9 @@ static int running;
 static int controlling;
 static uint64_t begun;
 static uint64_t ignored_signals;
+static int adopting_slots;
+// How often the adopting ended.
+static uint64_t adoptions;
 static int was_subreaper;
 
 enum { PASSED = 4, JOBS = 2, QUIET = 3 };
@@ -94,18 +99,14 @@ static void begin_process(void) {
     action.sa_handler = quiet[index] == SIGCHLD ? SIG_DFL : SIG_IGN;
     sigaction(quiet[index], &action, &quiet_before[index]);
   }
-  was_subreaper = 0;
-  prctl(PR_GET_CHILD_SUBREAPER, &was_subreaper);
-  prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 static void end_process(void) {
   for (int index = 0; index < PASSED; index++) sigaction(passed_on[index], &passed_before[index], NULL);
   for (int index = 0; index < QUIET; index++) sigaction(quiet[index], &quiet_before[index], NULL);
-  prctl(PR_SET_CHILD_SUBREAPER, was_subreaper);
 }
 
-int cspawn_signals_begin(bool job_control, uint64_t *ignored) {
+int cspawn_signals_begin(bool job_control, bool adopting, uint64_t *ignored) {
   pthread_mutex_lock(&lock);
   int index = 0;
   while (index < SLOTS && slots[index].taken) index++;
@@ -131,6 +132,13 @@ int cspawn_signals_begin(bool job_control, uint64_t *ignored) {
   slot->turn = ++begun;
   if (running++ == 0) begin_process();
   if (job_control && controlling++ == 0) catch_signals(job_signals, JOBS, jobs_before);
+  slot->adopting = adopting;
+  slot->adoptions = adoptions;
+  if (adopting && adopting_slots++ == 0) {
+    was_subreaper = 0;
+    prctl(PR_GET_CHILD_SUBREAPER, &was_subreaper);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+  }
   *ignored = ignored_signals;
   pthread_mutex_unlock(&lock);
 
@@ -158,6 +166,10 @@ bool cspawn_signals_end(int slot) {
   pthread_mutex_lock(&lock);
   if (slots[slot].job_control && --controlling == 0) {
     for (int index = 0; index < JOBS; index++) sigaction(job_signals[index], &jobs_before[index], NULL);
+  }
+  if (slots[slot].adopting && --adopting_slots == 0) {
+    prctl(PR_SET_CHILD_SUBREAPER, was_subreaper);
+    adoptions++;
   }
   bool last = --running == 0;
   if (last) end_process();
@@ -187,6 +199,13 @@ bool cspawn_signals_is_child(pid_t pid) {
     if (atomic_load(&slots[index].child) == pid) return true;
   }
   return false;
+}
+
+bool cspawn_signals_adopted(int slot) {
+  pthread_mutex_lock(&lock);
+  bool adopted = adopting_slots > 0 || slots[slot].adoptions != adoptions;
+  pthread_mutex_unlock(&lock);
+  return adopted;
 }
 
 bool cspawn_signals_alone(int slot) {

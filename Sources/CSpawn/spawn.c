@@ -2,6 +2,7 @@
 #include "CSpawn.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -147,15 +148,36 @@ int cspawn_reap(int pidfd, bool *signalled, int *status) {
   return 1;
 }
 
-static bool reap(idtype_t type, id_t id) {
+static void *wait_for(void *argument) {
+  int pidfd = (int)(intptr_t)argument;
   siginfo_t info;
-  memset(&info, 0, sizeof info);
-  return waitid(type, id, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
+  while (waitid(WAIT_BY_PIDFD, (id_t)pidfd, &info, WEXITED) != 0 && errno == EINTR) {
+  }
+  close(pidfd);
+  return NULL;
 }
 
-bool cspawn_reap_pid(pid_t pid) { return reap(P_PID, (id_t)pid); }
-
-bool cspawn_reap_group(pid_t group) { return reap(P_PGID, (id_t)group); }
+void cspawn_reap_eventually(int pidfd) {
+  bool signalled;
+  int status;
+  if (cspawn_reap(pidfd, &signalled, &status) != 0) {
+    close(pidfd);
+    return;
+  }
+  // The thread takes no signals; it inherits the mask.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, STACK_SIZE);
+  pthread_t thread;
+  // Without a thread, the zombie stays until this process ends.
+  if (pthread_create(&thread, &attributes, wait_for, (void *)(intptr_t)pidfd) != 0) close(pidfd);
+  pthread_attr_destroy(&attributes);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
 
 int cspawn_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 

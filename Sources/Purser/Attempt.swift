@@ -146,8 +146,9 @@ public struct Attempt: Sendable {
     options.standardInput = assessment.standardInput
     let now = try cache.assess(spec, options).survey
     var names = Change.between(assessment.survey.fingerprint.components, now.fingerprint.components).map(\.label)
+    let present = Dictionary(now.identities.map { ($0.path, $0.identity) }) { first, _ in first }
     for (path, before) in assessment.survey.identities {
-      guard let after = now.identities[path] else { continue }
+      guard let after = present[path] else { continue }
       if before.inode != after.inode || before.modified != after.modified || before.size != after.size {
         names.append(path.printable)
       }

@@ -130,11 +130,9 @@ struct ContentStore: Sendable {
 
   /// A small content, verified; `nil` if it is a large one or not there.
   func small(_ digest: Digest) throws(StoreError) -> [UInt8]? {
-    guard let blob = try records.blobs([digest])[digest], blob.isInline,
-      let stored = try records.inlineContent(digest)
-    else { return nil }
+    guard let stored = try records.inlineContent(digest) else { return nil }
     return try forgettingIfCorrupt(digest) { () throws(StoreError) in
-      try InlineBlob.content(of: blob, stored: stored)
+      try InlineBlob.content(of: stored.blob, stored: stored.content)
     }
   }
 

@@ -13,12 +13,11 @@ struct OutputScanner {
     var missing: [ByteString]
     /// Globs that match nothing.
     var emptyPatterns: [ByteString]
-    var identities: [ByteString: FileIdentity]
   }
 
   /// Scans declared outputs, given as normalized names. Folders in full, empty ones and hidden files included.
   func scan(_ patterns: [ByteString]) throws(FileError) -> Finding {
-    var finding = Finding(manifest: OutputManifest(), missing: [], emptyPatterns: [], identities: [:])
+    var finding = Finding(manifest: OutputManifest(), missing: [], emptyPatterns: [])
     var paths: [(ByteString, FileIdentity)] = []
     var seen: Set<ByteString> = []
     for pattern in patterns {
@@ -40,14 +39,16 @@ struct OutputScanner {
       }
     }
     var entries: [OutputManifest.Entry] = []
-    let files = paths.filter { $0.1.kind == .file }
+    var files = paths.filter { $0.1.kind == .file }
+    if files.count <= 8 {
+      // Nothing to share among threads.
+      for (path, identity) in files {
+        entries.append(Self.entry(path, try hasher.digest(of: project.location(of: path), identity: identity)))
+      }
+      files = []
+    }
     for ((path, _), result) in zip(files, hasher.digests(of: files.map { project.location(of: $0.0) })) {
-      let file = try result.get()
-      finding.identities[path] = file.identity
-      entries.append(
-        OutputManifest.Entry(
-          path: path, kind: .file, mode: file.identity.permissions, digest: file.digest,
-          size: UInt64(file.identity.size)))
+      entries.append(Self.entry(path, try result.get()))
     }
     for (path, identity) in paths where identity.kind != .file {
       switch identity.kind {
@@ -67,6 +68,11 @@ struct OutputScanner {
     }
     finding.manifest = OutputManifest(patterns: patterns, entries: entries)
     return finding
+  }
+
+  private static func entry(_ path: ByteString, _ file: FileDigest) -> OutputManifest.Entry {
+    OutputManifest.Entry(
+      path: path, kind: .file, mode: file.identity.permissions, digest: file.digest, size: UInt64(file.identity.size))
   }
 
   private func expand(_ pattern: ByteString) throws(FileError) -> [ByteString] {

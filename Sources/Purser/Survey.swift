@@ -6,7 +6,7 @@ package struct Survey: Sendable {
   /// The components and their digests.
   package var fingerprint: Fingerprint
   /// Every file that was looked at, so that a rewrite during the run can be noticed.
-  package var identities: [ByteString: FileIdentity]
+  package var identities: [(path: ByteString, identity: FileIdentity)]
   /// Listings of the folders among the components.
   package var treeNodes: [Digest: [UInt8]]
   /// What the user should know; one line each.

@@ -19,7 +19,7 @@ struct Surveyor {
   }
 
   private var components: [Component] = []
-  private var identities: [ByteString: FileIdentity] = [:]
+  private var identities: [(path: ByteString, identity: FileIdentity)] = []
   private var treeNodes: [Digest: [UInt8]] = [:]
   private var warnings: [String] = []
 
@@ -130,7 +130,7 @@ struct Surveyor {
   }
 
   private mutating func record(_ file: FileDigest, _ path: ByteString, as group: Component.Group) {
-    identities[path] = file.identity
+    identities.append((path, file.identity))
     components.append(
       Component(
         group == .code ? .codeFile : .inputFile, path,
@@ -163,7 +163,7 @@ struct Surveyor {
   ) throws(FileError) {
     let tree = try TreeHasher(hasher: hasher, projectRoot: project.root).tree(at: location, excluding: filter)
     treeNodes.merge(tree.nodes) { kept, _ in kept }
-    tree.identities.forEach { file, identity in identities[file] = identity }
+    tree.identities.forEach { file, identity in identities.append((file, identity)) }
     components.append(Component(group == .code ? .codeTree : .inputTree, path, .digest(tree.digest)))
   }
 
@@ -241,7 +241,7 @@ struct Surveyor {
     }
     do throws(FileError) {
       let file = try hasher.digest(of: resolved)
-      identities[found] = file.identity
+      identities.append((found, file.identity))
       components.append(Component(.toolPath, name, .text(found.path(relativeTo: project.root) ?? found)))
       components.append(Component(.toolFile, name, .file(file.digest, isExecutable: file.identity.isExecutable)))
       // A virtual environment's python is a link to the real one: what tells two apart is the file beside `bin`.

@@ -6,6 +6,7 @@ struct OptionSpec: Sendable {
   var short: String?
   /// The placeholder of its value; `nil` for a flag.
   var value: String?
+  /// Whether it may be given more than once; else the last one counts.
   var repeats = false
   let help: String
 
@@ -52,19 +53,21 @@ let globalOptions: [OptionSpec] = [
 
 /// A command line, taken apart.
 struct Invocation: Sendable {
-  var values: [String: [ByteString]] = [:]
+  /// In the order of the command line. A list, not a dictionary: there are few, and the first use of a dictionary's
+  /// type costs more than looking through them.
+  private var values: [(name: String, value: ByteString)] = []
   var operands: [ByteString] = []
   /// What stood behind `--`; `nil` where there was none.
   var command: [ByteString]?
 
-  func has(_ name: String) -> Bool { values[name] != nil }
+  func has(_ name: String) -> Bool { values.contains { $0.name == name } }
 
   /// The last one given counts.
-  func value(_ name: String) -> ByteString? { values[name]?.last }
+  func value(_ name: String) -> ByteString? { values.last { $0.name == name }?.value }
 
   func text(_ name: String) -> String? { value(name)?.escaped }
 
-  func list(_ name: String) -> [ByteString] { values[name] ?? [] }
+  func list(_ name: String) -> [ByteString] { values.filter { $0.name == name }.map(\.value) }
 }
 
 /// A command line that cannot be read.
@@ -109,7 +112,7 @@ extension Invocation {
         }
         value = ""
       }
-      if option.repeats { values[option.name, default: []].append(value) } else { values[option.name] = [value] }
+      values.append((option.name, value))
     }
   }
 }

@@ -5,9 +5,11 @@ import PurserModel
 /// The version that `purser --version` prints.
 let version = "0.1.0"
 
-private let commands: [CommandSpec] = [
-  execCommand, checkCommand, statusCommand, explainCommand, invalidateCommand, runsCommand, logCommand, hashCommand,
-  gcCommand, dbCommand,
+/// Every command's name, and how to get its table: only that of the command in use is built.
+private let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
+  ("exec", { execCommand }), ("check", { checkCommand }), ("status", { statusCommand }),
+  ("explain", { explainCommand }), ("invalidate", { invalidateCommand }), ("runs", { runsCommand }),
+  ("log", { logCommand }), ("hash", { hashCommand }), ("gc", { gcCommand }), ("db", { dbCommand }),
 ]
 
 /// Reads the command line as raw bytes (`CommandLine.arguments` would repair, and so change, what is not UTF-8), finds
@@ -59,17 +61,17 @@ enum Main {
     guard index < arguments.count, arguments[index] != "--" else {
       let global = try Invocation(arguments[...], globalOptions, command: nil)
       guard global.has("help") else { throw UsageError(message: "name a command") }
-      Console.write(Help.overview(commands), to: 1)
+      Console.write(Help.overview(commands.map { $0.spec() }), to: 1)
       return 0
     }
     let name = arguments[index].escaped
     if name == "help" {
       let topic = index + 1 < arguments.count ? arguments[index + 1].escaped : nil
-      let command = commands.first { $0.name == topic }
-      Console.write(command.map(Help.page) ?? Help.overview(commands), to: 1)
+      let command = commands.first { $0.name == topic }?.spec()
+      Console.write(command.map(Help.page) ?? Help.overview(commands.map { $0.spec() }), to: 1)
       return 0
     }
-    guard let command = commands.first(where: { $0.name == name }) else {
+    guard let command = commands.first(where: { $0.name == name })?.spec() else {
       throw UsageError(message: "unknown command '\(name)'" + suggestion(name, commands.map(\.name)))
     }
     let words = arguments[..<index] + arguments[(index + 1)...]

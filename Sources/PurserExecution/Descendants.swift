@@ -35,10 +35,19 @@ struct Descendants {
     return table.addingDescendants(to: &known).filter { !$0.isZombie && $0.pid != own }
   }
 
-  /// Reaps those that died as children of this process, except the command.
+  /// Sees to it that those which this process adopted are reaped: the dead now, the others whenever they end.
+  ///
+  /// Here it does not matter which run they come from, only that they are nobody's child by birth. Someone else's child
+  /// that the first thread started is told from an adopted daemon by its session, which is this process's.
   func reap() {
-    for identity in known where identity.pid != command.pid {
-      if ProcessTable.entry(of: identity.pid)?.startTime == identity.startTime { cspawn_reap_pid(identity.pid) }
+    let own = getpid()
+    let session = getsid(0)
+    for pid in ProcessTable.childrenOfFirstThread() where !earlier.contains(pid) && !cspawn_signals_is_child(pid) {
+      guard let entry = ProcessTable.entry(of: pid), pid != command.pid, entry.parent == own else { continue }
+      if known.contains(ProcessIdentity(entry)) || entry.group == command.pid || entry.session != session {
+        let pidfd = cspawn_pidfd_open(pid)
+        if pidfd >= 0 { cspawn_reap_eventually(pidfd) }
+      }
     }
   }
 

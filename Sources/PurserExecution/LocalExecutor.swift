@@ -36,7 +36,7 @@ package struct LocalExecutor: Executor {
     let ownGroup = !cspawn_in_foreground()
     let signals: SignalScope
     do throws(SystemError) {
-      signals = try SignalScope(jobControl: ownGroup)
+      signals = try SignalScope(jobControl: ownGroup, adopting: command.timeout != nil)
     } catch {
       throw ExecutionError.system(
         "signals cannot be caught", command: name, errno: error.number,

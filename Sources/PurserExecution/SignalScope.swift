@@ -24,9 +24,9 @@ struct SignalScope: ~Copyable {
   /// Poll this for reading.
   let descriptor: Int32
 
-  init(jobControl: Bool) throws(SystemError) {
+  init(jobControl: Bool, adopting: Bool) throws(SystemError) {
     var ignored: UInt64 = 0
-    slot = cspawn_signals_begin(jobControl, &ignored)
+    slot = cspawn_signals_begin(jobControl, adopting, &ignored)
     guard slot >= 0 else { throw SystemError(-slot) }
     self.ignored = ignored
     descriptor = cspawn_signals_descriptor(slot)
@@ -46,6 +46,9 @@ struct SignalScope: ~Copyable {
 
   /// Whether no other command ran at any time since this began.
   var isAlone: Bool { cspawn_signals_alone(slot) }
+
+  /// Whether orphaned descendants were adopted, for this or another command, at any time since this began.
+  var hasAdopted: Bool { cspawn_signals_adopted(slot) }
 
   /// Stops the groups of all commands and this process; returns when this process is continued.
   func stopProcess() {

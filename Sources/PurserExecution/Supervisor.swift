@@ -80,6 +80,8 @@ struct Supervisor: ~Copyable {
   /// Kills the command and all that it started, without a grace, and reaps it.
   mutating func abort(_ signals: borrowing SignalScope) {
     stopPassing()
+    // What stands still starts nothing that could be missed.
+    send(SIGSTOP)
     startKilling(MonotonicTime.now(), signals)
     while awaitsEnd {
       var ended = pollfd(fd: process.pidfd.number, events: Int16(POLLIN), revents: 0)
@@ -183,14 +185,17 @@ struct Supervisor: ~Copyable {
   }
 
   private mutating func signalAll(_ signal: Int32, _ signals: borrowing SignalScope) {
+    // Looked at first: when the command is dead, its children are no longer known by their parent.
+    let others = survivors(signals)
     send(signal)
-    for entry in survivors(signals) where entry.pid != process.pid && !(ownGroup && entry.group == process.pid) {
+    for entry in others where entry.pid != process.pid && !(ownGroup && entry.group == process.pid) {
       ProcessIdentity(entry).signal(signal)
     }
   }
 
   private mutating func reap(_ signals: borrowing SignalScope) {
     duration = started.duration(to: MonotonicTime.now())
+    // Before the command is reaped, and its number can become a stranger's.
     signals.register(pid: 0, group: nil)
     var signalled = false
     var status: Int32 = 0
@@ -198,10 +203,7 @@ struct Supervisor: ~Copyable {
     if cspawn_reap(process.pidfd.number, &signalled, &status) == 1 {
       exit = signalled ? .signalled(status) : .exited(status)
     }
-    descendants?.reap()
-    if ownGroup {
-      while cspawn_reap_group(process.pid) {}
-    }
+    if signals.hasAdopted { descendants?.reap() }
     phase = .ended(passUntil: timedOut ? MonotonicTime.now().advanced(by: command.grace) : nil)
     first.commandEnded()
     second.commandEnded()

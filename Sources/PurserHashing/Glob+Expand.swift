@@ -64,7 +64,7 @@ private struct GlobWalk {
           try DirectoryHandle(in: next.parent.descriptor, name: name, followLinks: next.followLinks) { next.path }
         }
         try look(into: handle, next.path, next.state, &waiting, found)
-      } catch where error.code == .missing || error.errno == ELOOP {
+      } catch  where error.code == .missing || error.errno == ELOOP {
         // It was removed or replaced since its parent was listed.
         continue
       }
@@ -128,7 +128,7 @@ private struct GlobWalk {
       return try name.withTerminated { name throws(FileError) in
         try Location(directory: folder.descriptor, name: name, followsLinks: followLinks).identity { path }.kind
       }
-    } catch where error.code == .missing || error.errno == ELOOP {
+    } catch  where error.code == .missing || error.errno == ELOOP {
       return nil
     }
   }

@@ -4,6 +4,8 @@ import PurserModel
 struct GlobParser {
   let pattern: ByteString
 
+  /// As long as a path may be (PATH_MAX): finding the end of braces takes time that grows with the square.
+  private static let maximumLength = 4_096
   /// Alternatives that braces may make; more are an accident, or an attack.
   private static let maximumAlternatives = 1_024
   /// Segments of one alternative: their states fit one word.
@@ -11,6 +13,9 @@ struct GlobParser {
 
   func parse() throws(GlobError) -> [[Glob.Segment]] {
     guard !pattern.isEmpty else { throw error("is empty; name a file or a pattern such as 'data/*.csv'") }
+    guard pattern.count <= Self.maximumLength else {
+      throw error("is longer than \(Self.maximumLength) bytes; write a shorter one")
+    }
     guard !pattern.bytes.contains(0) else { throw error("holds a NUL byte, which no path can") }
     var waiting = [pattern.bytes]
     var done: [[Glob.Segment]] = []

@@ -30,7 +30,9 @@ struct StatCacheWriter {
     }
     let (count, rest) = (Int(identity.size) - StatCacheFile.headerSize).quotientAndRemainder(
       dividingBy: StatRecord.byteCount)
-    guard rest == 0, count - sortedCount + new.records.count <= max(sortedCount / 4, Self.leastTail) else { return false }
+    guard rest == 0, count - sortedCount + new.records.count <= max(sortedCount / 4, Self.leastTail) else {
+      return false
+    }
     let bytes = encode(new.records[...])
     let written = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
     guard written == bytes.count else {

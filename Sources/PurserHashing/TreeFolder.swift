@@ -43,6 +43,9 @@ final class TreeFolder: @unchecked Sendable {
 
   var count: Int { entries.count }
 
+  /// Bytes of all names together.
+  var nameBytes: Int { names.count - entries.count }
+
   /// A folder's listing while it is read: names end to end, each with a NUL.
   struct Listing {
     fileprivate(set) var names: [UInt8] = []
@@ -128,7 +131,7 @@ final class TreeFolder: @unchecked Sendable {
   /// The folder's node, when every entry has its digest.
   func encoded() -> [UInt8] {
     var encoder = TreeNode.Encoder(
-      capacity: TreeNode.size(entries: entries.count, nameBytes: names.count - entries.count))
+      capacity: TreeNode.size(entries: entries.count, nameBytes: nameBytes))
     for index in entries.indices {
       let entry = entries[index]
       guard let digest = entry.digest else { preconditionFailure("a folder is encoded when all its entries are done") }

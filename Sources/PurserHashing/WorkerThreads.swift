@@ -18,10 +18,12 @@ final class WorkerThreads {
   func start(_ run: @escaping @Sendable () -> Void) -> Bool {
     var thread = pthread_t()
     let body = Unmanaged.passRetained(Body(run))
-    let error = pthread_create(&thread, nil, { body in
-      if let body { Unmanaged<Body>.fromOpaque(body).takeRetainedValue().run() }
-      return nil
-    }, body.toOpaque())
+    let error = pthread_create(
+      &thread, nil,
+      { body in
+        if let body { Unmanaged<Body>.fromOpaque(body).takeRetainedValue().run() }
+        return nil
+      }, body.toOpaque())
     guard error == 0 else {
       body.release()
       return false

@@ -13,7 +13,9 @@ final class Connection {
 
   let path: String
   private let handle: OpaquePointer
-  private var idle: [String: OpaquePointer] = [:]
+  /// Prepared statements that are not in use. A list: there are some twenty at most, and the first use of a dictionary's
+  /// type costs a short-lived process more than looking through them.
+  private var idle: [(sql: String, handle: OpaquePointer)] = []
 
   /// Opens the file. It is created in `readWrite` mode if there is none.
   init(path: String, mode: Mode) throws(StoreError) {
@@ -56,13 +58,15 @@ final class Connection {
   }
 
   deinit {
-    for statement in idle.values { sqlite3_finalize(statement) }
+    for statement in idle { sqlite3_finalize(statement.handle) }
     sqlite3_close_v2(handle)
   }
 
   /// A statement, compiled at most once per connection.
   func statement(_ sql: String) throws(StoreError) -> Statement {
-    if let kept = idle.removeValue(forKey: sql) { return Statement(kept, sql, self) }
+    if let index = idle.firstIndex(where: { $0.sql == sql }) {
+      return Statement(idle.remove(at: index).handle, sql, self)
+    }
     var compiled: OpaquePointer?
     let code = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &compiled, nil)
     guard code == SQLITE_OK, let compiled else { throw error(code) }
@@ -70,7 +74,7 @@ final class Connection {
   }
 
   fileprivate func keep(_ statement: OpaquePointer, _ sql: String) {
-    if let other = idle.updateValue(statement, forKey: sql) { sqlite3_finalize(other) }
+    idle.append((sql, statement))
   }
 
   /// Runs one or more statements that return nothing of interest.

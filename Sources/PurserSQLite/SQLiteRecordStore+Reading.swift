@@ -211,11 +211,16 @@ extension SQLiteRecordStore {
     }
   }
 
-  package func inlineContent(_ digest: Digest) throws(StoreError) -> [UInt8]? {
+  package func inlineContent(_ digest: Digest) throws(StoreError) -> (blob: StoredBlob, content: [UInt8])? {
     try read(else: nil) { connection throws(StoreError) in
-      var statement = try connection.statement("SELECT content FROM blobs WHERE digest = ?")
+      var statement = try connection.statement(
+        "SELECT size, encoding, content FROM blobs WHERE digest = ? AND content IS NOT NULL")
       try statement.bind([.digest(digest)])
-      return try statement.step() ? statement.bytes(0) : nil
+      guard try statement.step(), let encoding = BlobEncoding(rawValue: statement.integer(1)),
+        let content = statement.bytes(2)
+      else { return nil }
+      let size = UInt64(statement.integer(0))
+      return (StoredBlob(digest: digest, size: size, encoding: encoding, isInline: true), content)
     }
   }
 

@@ -35,8 +35,8 @@ public protocol RecordStore: Sendable {
   /// What the store holds of each of these contents.
   func blobs(_ digests: [Digest]) throws(StoreError) -> [Digest: StoredBlob]
 
-  /// The content of a small blob, as stored (encoded); `nil` for a large one or an unknown one.
-  func inlineContent(_ digest: Digest) throws(StoreError) -> [UInt8]?
+  /// A small blob and its content, as stored (encoded); `nil` for a large one or an unknown one.
+  func inlineContent(_ digest: Digest) throws(StoreError) -> (blob: StoredBlob, content: [UInt8])?
 
   /// Takes leases and opens a run under them, in one transaction. If any lease is held, or the task had a run that the
   /// caller did not know of, nothing is written. Leases in `replacing` are removed first, if they still carry that

@@ -149,7 +149,7 @@ func withTemporaryDirectory<Result>(_ body: (ByteString) async throws -> Result)
   var template = Array("/tmp/purser-execution.XXXXXX".utf8CString)
   try #require(mkdtemp(&template) != nil)
   let path = ByteString(bytes: template.dropLast().map(UInt8.init(bitPattern:)))
-  defer { _ = path.withCString { directory in removeTree(String(cString: directory)) } }
+  defer { path.withCString { directory in removeTree(String(cString: directory)) } }
   return try await body(path)
 }
 

@@ -59,9 +59,9 @@ int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *res
 /// `signalled` tells whether `status` is a signal number or an exit code.
 int cspawn_reap(int pidfd, bool *signalled, int *status);
 
-/// Reaps one dead child, by pid or by process group, without blocking; false if there was none.
-bool cspawn_reap_pid(pid_t pid);
-bool cspawn_reap_group(pid_t group);
+/// Reaps a child that this process adopted, by its pidfd, whenever it ends: at once if it has ended, else by a thread
+/// that waits for it. The pidfd is closed. A zombie that stays would confuse whoever waits for any child.
+void cspawn_reap_eventually(int pidfd);
 
 /// Opens a pidfd (close-on-exec), or -1.
 int cspawn_pidfd_open(pid_t pid);
@@ -89,10 +89,10 @@ struct cspawn_signal {
 /// Makes SIGINT, SIGTERM, SIGHUP and SIGQUIT (and SIGTSTP, SIGCONT for `job_control`) readable from a slot, for as
 /// long as one is held; those that the process was started ignoring stay ignored, and are put into `ignored`.
 ///
-/// Meanwhile SIGPIPE and SIGXFSZ are ignored, SIGCHLD has its default action, and orphaned descendants are adopted.
-/// Any number of threads may hold slots; every slot sees every signal, except SIGTSTP, which the first one sees.
+/// Meanwhile SIGPIPE and SIGXFSZ are ignored, SIGCHLD has its default action, and with `adopting` orphaned descendants
+/// of this process become its children. Any number of threads may hold slots; every slot sees every signal, except SIGTSTP, which the first one sees.
 /// Returns a slot, or -errno. The signals are unblocked in the calling thread until cspawn_signals_end.
-int cspawn_signals_begin(bool job_control, uint64_t *ignored);
+int cspawn_signals_begin(bool job_control, bool adopting, uint64_t *ignored);
 
 /// The descriptor to poll for the signals of a slot.
 int cspawn_signals_descriptor(int slot);
@@ -112,6 +112,9 @@ void cspawn_signals_set_child(int slot, pid_t pid, pid_t group);
 
 /// Whether a pid is a registered command of any slot.
 bool cspawn_signals_is_child(pid_t pid);
+
+/// Whether this process adopted orphaned descendants, for any slot, at any time since this slot began.
+bool cspawn_signals_adopted(int slot);
 
 /// Whether this slot was the only one all along: none was held when it began, none was begun since.
 bool cspawn_signals_alone(int slot);
