@@ -52,12 +52,15 @@ let package = Package(
     .testTarget(name: "PurserHashingTests", dependencies: ["PurserHashing", "PurserModel"], swiftSettings: settings),
     .testTarget(name: "PurserExecutionTests", dependencies: ["PurserExecution", "PurserModel"], swiftSettings: settings),
     .testTarget(
-      name: "PurserSQLiteTests", dependencies: ["PurserSQLite", "PurserStore", "PurserModel", "CSQLite"],
+      name: "PurserSQLiteTests", dependencies: ["PurserSQLite", "PurserStore", "PurserHashing", "PurserModel"],
       swiftSettings: settings),
     .testTarget(
       name: "PurserBlobsTests", dependencies: ["PurserBlobs", "PurserStore", "PurserHashing", "PurserModel"],
       swiftSettings: settings),
-    .testTarget(name: "PurserTests", dependencies: ["Purser"], swiftSettings: settings),
+    .testTarget(
+      name: "PurserTests",
+      dependencies: ["Purser", "PurserStore", "PurserSQLite", "PurserHashing", "PurserModel"],
+      swiftSettings: settings),
     .testTarget(name: "PurserCLITests", dependencies: ["PurserCLI", "PurserModel"], swiftSettings: settings),
   ]
 )

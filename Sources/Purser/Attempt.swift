@@ -161,8 +161,10 @@ public struct Attempt: Sendable {
     _ log: LogSpool, to outcome: inout RunOutcome, _ report: inout Report, _ prepared: inout ContentStore.Prepared
   ) throws {
     if let code = log.failure {
-      report.warnings.append(
-        "the output of task '\(spec.id)' could not be kept (\(String(cString: strerror(code)))); nothing is stored")
+      if outcome.manifest != nil {
+        report.warnings.append(
+          "what task '\(spec.id)' printed could not be kept (\(String(cString: strerror(code)))); nothing is stored")
+      }
       outcome.manifest = nil
       outcome.outputsVersion = nil
       if outcome.status == .success { outcome.status = nil }

@@ -78,7 +78,8 @@ package struct StepRunner {
       case .run(let reasons):
         for case .upstreamPending(let tasks) in reasons {
           throw PurserError(
-            .missing, "task '\(spec.id)' comes after '\(tasks[0])', which has no standing result under storage key "
+            .missing,
+            "task '\(spec.id)' comes after '\(tasks[0])', which has no standing result under storage key "
               + "'\(cache.project.storageKey)'; run '\(tasks[0])' first")
         }
         try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
@@ -146,11 +147,13 @@ package struct StepRunner {
         },
         tick: .seconds(Lessor.seconds / 4),
         onTick: { try? cache.records.renew(attempt.run, until: TaskCache.time(in: Lessor.seconds)) })
-      exitCode = completion.exit.code
+      exitCode = exitStatus(of: completion)
       if completion.interruption != nil {
         ending = .cancelled(exitCode: exitCode)
       } else {
-        ending = exitCode == 0 ? .success : .failure(exitCode: exitCode)
+        // What was printed is captured, even if it could not be passed on: the work is done.
+        let code = completion.exit.code
+        ending = code == 0 ? .success : .failure(exitCode: code)
       }
       if case .timedOut = completion.exit {
         report(.warning("task '\(spec.id)' ran longer than its time limit and was stopped"))
@@ -183,12 +186,21 @@ package struct StepRunner {
     return exitCode
   }
 
+  /// The command's own, but never 0 where what it printed did not arrive: it would not have been 0 without us either.
+  private func exitStatus(of completion: Completion) -> Int32 {
+    if let number = completion.outputFailure {
+      report(.error("what the command printed cannot be written: \(String(cString: strerror(number)))"))
+    }
+    let code = completion.exit.code
+    return code == 0 && completion.outputFailure != nil ? PurserError.Code.io.rawValue : code
+  }
+
   private func runUncached(_ spec: TaskSpec, _ options: Options) -> Int32 {
     do {
-      return try executor.run(
-        command(spec, options), capture: LogSpool.discarding(), passThrough: true, started: { _ in }, tick: nil,
-        onTick: {}
-      ).exit.code
+      return exitStatus(
+        of: try executor.run(
+          command(spec, options), capture: LogSpool.discarding(), passThrough: true, started: { _ in }, tick: nil,
+          onTick: {}))
     } catch let error as ExecutionError {
       report(.error(error.message))
       return error.exitCode

@@ -9,10 +9,15 @@ package struct Completion: Sendable {
   /// From the start of the command to its end, not counting what output was still to be passed on then.
   package var duration: Duration
 
+  /// The error number of a write to this process's own output that failed (a full disk): some of what the command
+  /// printed was captured but not passed on. Not set for a reader that went away.
+  package var outputFailure: Int32?
+
   /// Puts an outcome together; for executors, and for those that stand in for one in tests.
-  package init(exit: Exit, interruption: Int32? = nil, duration: Duration = .zero) {
+  package init(exit: Exit, interruption: Int32? = nil, duration: Duration = .zero, outputFailure: Int32? = nil) {
     self.exit = exit
     self.interruption = interruption
     self.duration = duration
+    self.outputFailure = outputFailure
   }
 }

@@ -4,9 +4,10 @@ import PurserModel
 
 /// Runs commands as child processes of this one.
 ///
-/// The command's output goes through one pipe for each stream, except where this process's standard output and error
-/// are one file (`2>&1`, a terminal): then through a single pipe, since two pipes do not tell in which order they were
-/// written. What the user sees is then exact; the log has it all as stream 1 (``LogSpool/isMerged``).
+/// The command's output goes through one pipe for each stream, also where this process's standard output and error are
+/// one file (`2>&1`, a terminal). Two pipes do not tell in which order they were written, so the order across the streams
+/// is that of arrival. A single pipe would keep it exactly, but a log that does not know its streams cannot be replayed
+/// to two places: a later `> file` would hold what was an error message.
 ///
 /// The command leads a process group of its own, so that signals and timeouts reach all of it; but if this process is
 /// in the foreground of its terminal, the command stays in its group, so that Ctrl-C, Ctrl-Z and reading from the
@@ -70,31 +71,23 @@ package struct LocalExecutor: Executor {
   ) throws(ExecutionError) -> Supervisor {
     let spawner = Spawner(command: command, ownGroup: ownGroup, ignoredSignals: signals.ignored)
     let earlier = Set(ProcessTable.childrenOfFirstThread())
-    capture.isMerged = passThrough && OutputSink.isSame(standardOutput, standardError)
 
     let output = try makePipe(for: name)
     let outputSink = passThrough ? OutputSink(standardOutput) : nil
-    let process: Spawner.Spawned
-    let second: OutputStream
-    var pipes = Set([ProcessTable.link("/proc/self/fd/\(output.reading.number)")].compactMap { $0 })
+    let error = try makePipe(for: name)
+    let errorSink = passThrough ? OutputSink(standardError) : nil
+    let pipes = Set(
+      [output.reading.number, error.reading.number].compactMap { ProcessTable.link("/proc/self/fd/\($0)") })
     let time = MonotonicTime.now()
-    if capture.isMerged {
-      process = try spawner.spawn(output: output.writing.number, error: output.writing.number)
-      second = OutputStream(number: 2, source: nil, sink: nil)
-    } else {
-      let error = try makePipe(for: name)
-      let errorSink = passThrough ? OutputSink(standardError) : nil
-      process = try spawner.spawn(output: output.writing.number, error: error.writing.number)
-      pipes.formUnion([ProcessTable.link("/proc/self/fd/\(error.reading.number)")].compactMap { $0 })
-      second = OutputStream(number: 2, source: error.reading, sink: errorSink)
-    }
+    let process = try spawner.spawn(output: output.writing.number, error: error.writing.number)
     signals.register(pid: process.pid, group: ownGroup ? process.pid : nil)
     let descendants = ProcessTable.entry(of: process.pid).map {
       Descendants(of: $0, ownGroup: ownGroup, pipes: pipes, earlier: earlier)
     }
     return Supervisor(
       command: command, capture: capture, process: process, ownGroup: ownGroup,
-      first: OutputStream(number: 1, source: output.reading, sink: outputSink), second: second,
+      first: OutputStream(number: 1, source: output.reading, sink: outputSink),
+      second: OutputStream(number: 2, source: error.reading, sink: errorSink),
       descendants: descendants, started: time)
   }
 

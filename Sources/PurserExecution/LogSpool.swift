@@ -20,14 +20,8 @@ package final class LogSpool {
   private var file: Int32 = -1
   private var written: Int64 = 0
 
-  /// The error number of a write that failed; the spool is empty from then on.
+  /// The error number of what went wrong, here or in passing on; the spool is empty from then on.
   package private(set) var failure: Int32?
-
-  /// Whether one pipe took both streams, so that all frames are of stream 1, whatever wrote them.
-  ///
-  /// An executor does so where standard output and error of this process are one file: only a single pipe keeps the
-  /// order between the two. Whoever replays such a log to two different places cannot tell the streams apart.
-  package internal(set) var isMerged = false
 
   /// An empty spool that makes its file, if it comes to that, in `directory`; `memoryLimit` is in bytes.
   package init(directory: ByteString, memoryLimit: Int = 1 << 20) {
@@ -38,7 +32,7 @@ package final class LogSpool {
   /// A spool that keeps nothing: for a run that is not to be stored.
   package static func discarding() -> LogSpool {
     let spool = LogSpool(directory: "")
-    spool.failure = 0
+    spool.fail(0)
     return spool
   }
 
@@ -130,7 +124,8 @@ package final class LogSpool {
     if let failed { fail(failed) } else { written += Int64(buffer.count) }
   }
 
-  private func fail(_ number: Int32) {
+  /// Drops what was captured, and all that comes.
+  func fail(_ number: Int32) {
     failure = number
     if file >= 0 { close(file) }
     file = -1

@@ -78,17 +78,6 @@ struct OutputSink: ~Copyable {
     return errno == EAGAIN || errno == EWOULDBLOCK ? .wouldBlock : .failed(errno)
   }
 
-  /// Whether two descriptors lead to one and the same pipe, terminal or file, so that the order between them shows.
-  static func isSame(_ first: Int32, _ second: Int32) -> Bool {
-    var one = stat()
-    var other = stat()
-    guard fstat(first, &one) == 0, fstat(second, &other) == 0 else { return false }
-    guard one.st_dev == other.st_dev && one.st_ino == other.st_ino else { return false }
-    // Nobody sees an order in /dev/null; keeping the streams apart is worth more there.
-    let isNull = one.st_mode & S_IFMT == S_IFCHR && one.st_rdev == device(1, 3)
-    return !isNull
-  }
-
   /// `makedev` for the small numbers of the memory and terminal devices.
   private static func device(_ major: UInt, _ minor: UInt) -> UInt {
     major << 8 | minor

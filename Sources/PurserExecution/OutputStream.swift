@@ -13,6 +13,8 @@ struct OutputStream: ~Copyable {
   private let buffer: UnsafeMutableRawBufferPointer
   /// What of `buffer` is still to be written.
   private var pending: Range<Int> = 0..<0
+  /// The error number of a write that failed, other than for a reader that went away.
+  private(set) var failure: Int32?
   /// Set when the command has ended: how much of what it wrote is still in the pipe.
   private var remaining: Int?
 
@@ -57,7 +59,7 @@ struct OutputStream: ~Copyable {
   /// Goes on after `interest` was met. `limit` is how many bytes to read at most.
   mutating func advance(capture: LogSpool, limit: Int) {
     if pending.isEmpty && sourceNumber >= 0 { read(capture: capture, limit: limit) }
-    write()
+    write(capture: capture)
   }
 
   /// The command has ended: no more than what it left in the pipe is still to be taken, even if something that it
@@ -95,14 +97,17 @@ struct OutputStream: ~Copyable {
     }
   }
 
-  private mutating func write() {
+  private mutating func write(capture: LogSpool) {
     while !pending.isEmpty {
       switch writeOnce() {
       case .wrote(let count):
         pending = pending.lowerBound + count..<pending.upperBound
       case .wouldBlock:
         return
-      case .failed:
+      case .failed(let number):
+        if number != EPIPE { failure = number }
+        // Part of what was printed must not pass for the whole.
+        capture.fail(number)
         // The command is to find out as it would have without us: its next write fails, by default with SIGPIPE.
         stopPassing()
         source = nil

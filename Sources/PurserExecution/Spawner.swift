@@ -20,7 +20,8 @@ struct Spawner {
   func spawn(output: Int32, error: Int32) throws(ExecutionError) -> Spawned {
     let name = command.argv.first ?? ""
     for string in command.argv + command.environment + [command.workingDirectory] where string.bytes.contains(0) {
-      throw .system("an argument, a variable or the folder holds a NUL byte", command: name, errno: EINVAL, next: "remove it")
+      throw .system(
+        "an argument, a variable or the folder holds a NUL byte", command: name, errno: EINVAL, next: "remove it")
     }
     let input = try openInput(of: name)
     let candidates = PathSearch.candidates(for: name, environment: command.environment)

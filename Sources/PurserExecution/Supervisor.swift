@@ -74,7 +74,8 @@ struct Supervisor: ~Copyable {
       proceed(now, hasEnded: polled[1].revents != 0, deadline: deadline, signals)
     }
     return Completion(
-      exit: timedOut ? .timedOut : exit ?? .signalled(SIGKILL), interruption: interruption, duration: duration)
+      exit: timedOut ? .timedOut : exit ?? .signalled(SIGKILL), interruption: interruption, duration: duration,
+      outputFailure: first.failure ?? second.failure)
   }
 
   /// Kills the command and all that it started, without a grace, and reaps it.

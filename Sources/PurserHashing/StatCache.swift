@@ -74,7 +74,7 @@ package final class StatCache: Sendable {
     guard let path, hasRecent.load(ordering: .acquiring) else { return }
     let new = recent.withLock { recent in
       let new = recent.unsaved
-      for record in new.records { recent.saved.set(record) }
+      recent.saved.merge(new)
       recent.unsaved = StatRecordTable()
       return new
     }

@@ -159,9 +159,9 @@ final class StatCacheFile: @unchecked Sendable {
   /// Every record that is whole, by ascending (device, inode), with `newer` over the tail over the sorted part.
   func merged(with newer: StatRecordTable) -> ContiguousArray<StatRecord> {
     var table = tail
-    for record in newer.records { table.set(record) }
-    let recent = table.records.sorted { Self.precedes($0, $1) }
-    guard sortedCount > 0, let base = bytes.baseAddress else { return ContiguousArray(recent) }
+    table.merge(newer)
+    let recent = table.sorted()
+    guard sortedCount > 0, let base = bytes.baseAddress else { return recent }
     var result = ContiguousArray<StatRecord>()
     result.reserveCapacity(sortedCount + recent.count)
     var next = 0

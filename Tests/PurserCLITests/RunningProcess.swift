@@ -2,6 +2,12 @@ import Glibc
 import PurserModel
 import Testing
 
+// glibc's, since 2.29; Swift's Glibc module does not show it.
+@_silgen_name("posix_spawn_file_actions_addchdir_np")
+private func posix_spawn_file_actions_addchdir_np(
+  _ actions: UnsafeMutablePointer<posix_spawn_file_actions_t>, _ path: UnsafePointer<CChar>
+) -> Int32
+
 /// How a process ended and what it printed.
 struct Outcome: Sendable {
   /// As a shell reports it: a signal gives 128 and its number.
@@ -54,22 +60,23 @@ struct RunningProcess: Sendable {
     posix_spawnattr_setpgroup(&attributes, 0)
     posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
+    let program = try #require(argv.first)
     var pid: pid_t = 0
     let code = Self.withCStrings(argv) { argv in
       Self.withCStrings(environment) { environment in
-        posix_spawn(&pid, argv[0], &actions, &attributes, argv, environment)
+        program.withCString { posix_spawn(&pid, $0, &actions, &attributes, argv, environment) }
       }
     }
-    try #require(code == 0, "\(argv[0].printable) cannot be started: \(String(cString: strerror(code)))")
+    try #require(code == 0, "\(program.printable) cannot be started: \(String(cString: strerror(code)))")
     self.pid = pid
   }
 
   private static func withCStrings<Result>(
     _ strings: [ByteString], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
   ) -> Result {
-    let copies = strings.map { $0.withCString { strdup($0) } }
+    let copies: [UnsafeMutablePointer<CChar>?] = strings.map { $0.withCString { strdup($0) } } + [nil]
     defer { for copy in copies { free(copy) } }
-    return body(copies + [nil])
+    return body(copies)
   }
 
   /// Waits for the end. After `seconds` the whole group is killed and the test fails.
@@ -81,15 +88,15 @@ struct RunningProcess: Sendable {
       waitpid(pid, &status, 0)
     }
     let outcome = Outcome(
-      code: status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f, output: try bytes(ofFile: outputPath),
-      error: try errorPath.map { try bytes(ofFile: $0) } ?? [])
+      code: status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f, output: try contents(ofFile: outputPath),
+      error: try errorPath.map { try contents(ofFile: $0) } ?? [])
     try #require(hasEnded, "the process did not end within \(seconds) s; it printed: \(outcome.errorText)")
     return outcome
   }
 
   /// What it has printed so far on standard error.
   var errorSoFar: String {
-    (try? errorPath.map { String(decoding: try bytes(ofFile: $0), as: UTF8.self) }) ?? ""
+    (try? errorPath.map { String(decoding: try contents(ofFile: $0), as: UTF8.self) }) ?? ""
   }
 
   func signal(_ number: Int32) { kill(pid, number) }
@@ -107,12 +114,12 @@ func hasComeTrue(within seconds: Int = 30, _ state: () throws -> Bool) rethrows 
 
 /// Whether a process is there and no zombie.
 func isAlive(_ pid: pid_t) -> Bool {
-  guard let status = try? bytes(ofFile: ByteString("/proc/\(pid)/stat")) else { return false }
+  guard let status = try? contents(ofFile: ByteString("/proc/\(pid)/stat")) else { return false }
   guard let parenthesis = status.lastIndex(of: UInt8(ascii: ")")), parenthesis + 2 < status.count else { return false }
   return status[parenthesis + 2] != UInt8(ascii: "Z")
 }
 
-func bytes(ofFile path: ByteString) throws -> [UInt8] {
+func contents(ofFile path: ByteString) throws -> [UInt8] {
   let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC) }
   try #require(descriptor >= 0, "\(path.printable) cannot be read")
   defer { close(descriptor) }

@@ -16,11 +16,9 @@ struct TestProject: Sendable {
 
   /// The tool, as built beside this test.
   static let tool: ByteString = {
-    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-    let count = buffer.withUnsafeMutableBytes { bytes in
-      readlink("/proc/self/exe", bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
-    }
-    return ByteString(buffer[..<max(0, count)].prefix { _ in true }).folder + "/purser"
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &buffer, buffer.count)
+    return ByteString(buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }).folder + "/purser"
   }()
 
   // MARK: Running
@@ -71,7 +69,7 @@ struct TestProject: Sendable {
 
   /// How often scripts have done `echo >> "$COUNTS/NAME"`.
   func executions(_ name: ByteString = "step") -> Int {
-    (try? bytes(ofFile: folder + "/counts/" + name))?.count { $0 == 0x0a } ?? 0
+    (try? contents(ofFile: folder + "/counts/" + name))?.count { $0 == 0x0a } ?? 0
   }
 
   // MARK: Files, by names relative to the root
@@ -119,7 +117,7 @@ struct TestProject: Sendable {
     try #require(self(from).withCString { from in self(to).withCString { Glibc.rename(from, $0) } } == 0)
   }
 
-  func bytes(_ name: ByteString) throws -> [UInt8] { try PurserCLITests.bytes(ofFile: self(name)) }
+  func bytes(_ name: ByteString) throws -> [UInt8] { try contents(ofFile: self(name)) }
 
   func text(_ name: ByteString) throws -> String { String(decoding: try bytes(name), as: UTF8.self) }
 

@@ -18,25 +18,26 @@ struct ChildProcessTests {
   }
 
   @Test func `A takeover kills the command, its group and what left the group`() async throws {
-    let ran = try await run(shell("sleep 4220 & setsid sleep 4221 & sleep 4222")) { child in
+    let ran = try await run(shell("sleep \(unique(4220)) & setsid sleep \(unique(4221)) & sleep \(unique(4222))")) {
+      child in
       // Another thread does it, as another process would.
       Task {
-        try await waitUntil { sleeps("4220") && sleeps("4221") && sleeps("4222") }
+        try await waitUntil { sleeps(unique(4220)) && sleeps(unique(4221)) && sleeps(unique(4222)) }
         try await onThread { child.destroy() }
       }
     }
     #expect(ran.exit == .signalled(SIGKILL))
-    try await waitUntil { !sleeps("4220") && !sleeps("4221") && !sleeps("4222") }
+    try await waitUntil { !sleeps(unique(4220)) && !sleeps(unique(4221)) && !sleeps(unique(4222)) }
   }
 
   @Test func `A takeover kills what is left of the group when its leader is gone`() async throws {
     let seen = Mutex<ChildProcess?>(nil)
-    _ = try await run(shell("sleep 4223 &")) { child in seen.withLock { $0 = child } }
+    _ = try await run(shell("sleep \(unique(4223)) &")) { child in seen.withLock { $0 = child } }
     let child = try #require(seen.withLock { $0 })
-    try await waitUntil { sleeps("4223") }
+    try await waitUntil { sleeps(unique(4223)) }
     #expect(!child.isAlive)
     guard child.processGroup != nil else { return }
     try await onThread { child.destroy() }
-    #expect(!sleeps("4223"))
+    #expect(!sleeps(unique(4223)))
   }
 }

@@ -30,7 +30,7 @@ struct ExitTests {
 
   @Test func `A grandchild that holds the pipes does not hold up the end`() async throws {
     // The time limit of the suite is the guard: the grandchild would hold it up for ever.
-    let ran = try await run(shell("echo before; sleep 4201 & echo $!; exit 3"))
+    let ran = try await run(shell("echo before; sleep \(unique(4201)) & echo $!; exit 3"))
     #expect(ran.exit == .exited(3))
     let lines = ran.outputText.split(separator: "\n")
     #expect(lines.first == "before")

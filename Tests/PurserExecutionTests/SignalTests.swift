@@ -33,7 +33,8 @@ struct SignalTests {
   @Test func `What was ignored before stays ignored, here and in the command`() async {
     await #expect(processExitsWith: .exitCode(7)) {
       signal(SIGHUP, SIG_IGN)
-      let ran = try await run(shell("kill -HUP $$; grep SigIgn /proc/$$/status; exit 7")) { _ in kill(getpid(), SIGHUP) }
+      let ran = try await run(shell("kill -HUP $$; grep SigIgn /proc/$$/status; exit 7")) { _ in kill(getpid(), SIGHUP)
+      }
       let ignored = ran.outputText == "SigIgn:\t0000000000000001\n"
       exit(ignored && ran.completion.interruption == nil ? ran.exit.code : 1)
     }

@@ -20,10 +20,11 @@ struct StartTests {
     #expect(ran.outputText.split(separator: "\n").contains("\(field):\t0000000000000000"))
   }
 
-  @Test(arguments: [
-    [], [""], ["a b", "  "], ["line\nbreak", "tab\t"], ["'single' \"double\" `back` $dollar \\"], ["*", "?", "~"],
-    ["-n", "--", "-"],
-  ] as [[ByteString]])
+  @Test(
+    arguments: [
+      [], [""], ["a b", "  "], ["line\nbreak", "tab\t"], ["'single' \"double\" `back` $dollar \\"], ["*", "?", "~"],
+      ["-n", "--", "-"],
+    ] as [[ByteString]])
   func `Arguments arrive as they are`(arguments: [ByteString]) async throws {
     let ran = try await run(["sh", "-c", "for each; do printf '%s\\0' \"$each\"; done", "sh"] + arguments)
     #expect(ran.output == arguments.flatMap { $0.bytes + [0] })
@@ -162,16 +163,16 @@ struct StartTests {
     struct Refused: Error {}
     let seen = Mutex<ChildProcess?>(nil)
     await #expect(throws: Refused.self) {
-      try await run(shell("sleep 4202 & setsid sleep 4203 & wait")) { child in
+      try await run(shell("sleep \(unique(4202)) & setsid sleep \(unique(4203)) & wait")) { child in
         seen.withLock { $0 = child }
         // Until the shell has started them.
-        while !(sleeps("4202") && sleeps("4203")) { poll(nil, 0, 1) }
+        while !(sleeps(unique(4202)) && sleeps(unique(4203))) { poll(nil, 0, 1) }
         throw Refused()
       }
     }
     #expect(try !#require(seen.withLock { $0 }).isAlive)
-    #expect(!sleeps("4202"))
-    #expect(!sleeps("4203"))
+    #expect(!sleeps(unique(4202)))
+    #expect(!sleeps(unique(4203)))
   }
 
   @Test func `The caller's tick comes while the command runs`() async throws {

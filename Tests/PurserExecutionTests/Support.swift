@@ -9,7 +9,6 @@ struct Ran: Sendable {
   var completion: Completion
   var frames: [Frame]
   var failure: Int32?
-  var isMerged: Bool
 
   var exit: Exit { completion.exit }
   var output: [UInt8] { frames.filter { $0.stream == 1 }.flatMap(\.bytes) }
@@ -46,7 +45,7 @@ func run(
     let completion = try executor.run(
       command, capture: spool, passThrough: descriptors != nil, started: started, tick: tick, onTick: onTick)
     return Ran(
-      completion: completion, frames: spool.withContents(frames), failure: spool.failure, isMerged: spool.isMerged)
+      completion: completion, frames: spool.withContents(frames), failure: spool.failure)
   }
 }
 
@@ -101,7 +100,9 @@ func read(_ descriptor: Int32, count: Int) -> [UInt8] {
   var buffer = [UInt8](repeating: 0, count: count)
   var done = 0
   while done < count {
-    let got = buffer.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress! + done, count - done, done) }
+    let got = buffer.withUnsafeMutableBytes {
+      pread(descriptor, $0.baseAddress?.advanced(by: done), count - done, done)
+    }
     if got <= 0 { break }
     done += got
   }
@@ -176,6 +177,11 @@ func writeFile(_ path: ByteString, _ content: String, mode: mode_t = 0o644) {
 /// Waits for a state, by looking; a state that never comes is caught by the test's time limit.
 func waitUntil(_ state: () -> Bool) async throws {
   while !state() { try await Task.sleep(for: .milliseconds(2)) }
+}
+
+/// A time to sleep, in seconds, by which a process of this test run can be found, and of no other.
+func unique(_ seconds: Int) -> String {
+  "\(seconds).\(getpid())"
 }
 
 /// Whether any process runs `sleep` with this argument, which the test made unique.

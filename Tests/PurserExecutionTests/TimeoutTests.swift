@@ -21,15 +21,18 @@ struct TimeoutTests {
 
   @Test(arguments: [
     // Three deep, all deaf to SIGTERM.
-    ("4210", "trap '' TERM; sh -c 'trap \"\" TERM; sh -c \"trap : TERM; sleep 4210; sleep 4210\"; :'; :"),
+    (
+      unique(4210),
+      "trap '' TERM; sh -c 'trap \"\" TERM; sh -c \"trap : TERM; sleep \(unique(4210)); sleep \(unique(4210))\"; :'; :"
+    ),
     // Out of the group and session, the parent alive.
-    ("4211", "setsid sh -c 'trap \"\" TERM; sleep 4211; :' & wait"),
+    (unique(4211), "setsid sh -c 'trap \"\" TERM; sleep \(unique(4211)); :' & wait"),
     // Out of the group, the parent dead, the pipe still open.
-    ("4212", "sh -c 'setsid sleep 4212 &'; sleep 4212"),
+    (unique(4212), "sh -c 'setsid sleep \(unique(4212)) &'; sleep \(unique(4212))"),
     // The command itself obeys, what it started does not.
-    ("4213", "(trap '' TERM; sleep 4213; sleep 4213) & exec sleep 4213"),
+    (unique(4213), "(trap '' TERM; sleep \(unique(4213)); sleep \(unique(4213))) & exec sleep \(unique(4213))"),
     // Stopped processes get a signal only when they go on.
-    ("4214", "sleep 4214 & kill -STOP $!; kill -STOP $$"),
+    (unique(4214), "sleep \(unique(4214)) & kill -STOP $!; kill -STOP $$"),
   ])
   func `A timeout leaves no orphan`(mark: String, script: String) async throws {
     let ran = try await run(shell(script), timeout: .milliseconds(300), grace: .milliseconds(200))
@@ -38,10 +41,10 @@ struct TimeoutTests {
   }
 
   @Test func `A daemon that let go of everything is left alone at a normal end`() async throws {
-    let ran = try await run(shell("setsid sleep 4215 >/dev/null 2>&1 & echo $!"))
+    let ran = try await run(shell("setsid sleep \(unique(4215)) >/dev/null 2>&1 & echo $!"))
     #expect(ran.exit == .exited(0))
     let pid = try #require(Int32(ran.outputText.dropLast()))
-    try await waitUntil { sleeps("4215") }
+    try await waitUntil { sleeps(unique(4215)) }
     #expect(kill(pid, SIGKILL) == 0)
   }
 }

@@ -4,7 +4,7 @@ import Testing
 @Suite("Timestamps")
 struct TimestampTests {
   /// Python: `(datetime(…, tzinfo=timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)`.
-  static let known: [(Int64, String)] = [
+  static let vectors: [(Int64, String)] = [
     (0, "1970-01-01T00:00:00.000000Z"),
     (1, "1970-01-01T00:00:00.000001Z"),
     (-1, "1969-12-31T23:59:59.999999Z"),
@@ -23,7 +23,7 @@ struct TimestampTests {
     (253_402_300_799_999_999, "9999-12-31T23:59:59.999999Z"),
   ]
 
-  @Test("known times are written and read", arguments: known)
+  @Test("known times are written and read", arguments: vectors)
   func known(microseconds: Int64, text: String) {
     #expect(Timestamp.string(microseconds: microseconds) == text)
     #expect(Timestamp.microseconds(text) == microseconds)
