@@ -63,6 +63,7 @@ struct Lessor {
       let run = NewRun(
         key: key, kind: kind, actionKey: assessment.survey.fingerprint.actionKey,
         reasons: JSON.array(assessment.decision.reasons.map(\.json)).serialized, createdBy: author,
+        specification: spec.json.serialized,
         previousRun: assessment.record?.lastRun,
         leases: [
           Self.name(of: key),

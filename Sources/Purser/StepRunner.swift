@@ -49,11 +49,8 @@ package struct StepRunner {
     decisionOptions.isForced = options.isForced
     decisionOptions.mayRestore = options.mayRestore
     decisionOptions.standardInput = options.standardInput?.digest
-    var isFirst = true
     while true {
       let assessment = try cache.assess(spec, decisionOptions)
-      if isFirst { for warning in assessment.survey.warnings { report(.warning(warning)) } }
-      isFirst = false
       switch assessment.decision {
       case .fresh(let record):
         cache.saveStatCache()
@@ -90,6 +87,7 @@ package struct StepRunner {
           attempt.abandon(because: error.message)
           throw error
         }
+        for warning in assessment.survey.warnings { report(.warning(warning)) }
         report(.running(task: spec.id, reasons: reasons))
         return execute(spec, options, attempt)
       }

@@ -2,7 +2,7 @@ import Glibc
 
 /// A large file's content, read by a second thread while the caller hashes.
 ///
-/// Worth it from 2 MiB on: see ``FileReader``'s measurements. A ring of four pieces, each filled by the one and emptied
+/// A ring of four pieces, each filled by the one and emptied
 /// by the other; two semaphores count them.
 final class OverlappedReader: @unchecked Sendable {
   // Guard: piece number n is written by the reading thread between taking from `free` and giving to `filled`, and read

@@ -38,6 +38,13 @@ final class TreeQueue<Task>: @unchecked Sendable {
     return !tasks.isEmpty
   }
 
+  /// Whether the one who asks does the last of the work there is.
+  var isLast: Bool {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    return tasks.isEmpty && working <= 1
+  }
+
   /// Does work until there is none anywhere.
   func work(_ body: (Task) -> Void) {
     pthread_mutex_lock(mutex)

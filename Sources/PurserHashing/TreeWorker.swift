@@ -45,7 +45,9 @@ final class TreeWorker {
       case .hash(let folder, let handle, let index):
         attempt { () throws(FileError) in
           let location = Location(directory: handle.descriptor, name: folder.cName(index), followsLinks: false)
+          reader.mayUseSecondThread = walk.hasher.workers > 1 && walk.queue.isLast
           try hash(folder, location, -1, index)
+          reader.mayUseSecondThread = false
           finishPart(of: folder)
         }
       }

@@ -37,10 +37,10 @@ extension SQLiteRecordStore {
         """, run.key.values + [.text(run.now), .text(run.now), .text(run.now)])
       try connection.run(
         """
-        INSERT INTO task_details (task_row, run_id)
-        SELECT id, ? FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?
-        ON CONFLICT (task_row) DO UPDATE SET run_id = excluded.run_id
-        """, [.integer(id)] + run.key.values)
+        INSERT INTO task_details (task_row, run_id, spec)
+        SELECT id, ?, ? FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+        ON CONFLICT (task_row) DO UPDATE SET run_id = excluded.run_id, spec = coalesce(excluded.spec, spec)
+        """, [.integer(id), .text(orNull: run.specification)] + run.key.values)
       try Self.log(
         "STARTED", run: id, key: run.key, from: previous, to: "RUNNING", at: run.now, by: run.createdBy, connection)
       var tokens: [Int64] = []

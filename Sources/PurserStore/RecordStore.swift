@@ -202,6 +202,8 @@ public struct NewRun: Sendable {
   public var reasons: String
   /// Who asks.
   public var createdBy: String
+  /// The declaration, as JSON.
+  public var specification: String?
   /// The last run that the caller's decision took into account.
   public var previousRun: Int64?
   /// The leases to take.
@@ -217,14 +219,15 @@ public struct NewRun: Sendable {
 
   /// Makes a request.
   public init(
-    key: TaskKey, kind: String, actionKey: Digest, reasons: String, createdBy: String, previousRun: Int64?,
-    leases: [String], worker: String, owner: LeaseProcess, now: String, expiresAt: String
+    key: TaskKey, kind: String, actionKey: Digest, reasons: String, createdBy: String, specification: String? = nil,
+    previousRun: Int64?, leases: [String], worker: String, owner: LeaseProcess, now: String, expiresAt: String
   ) {
     self.key = key
     self.kind = kind
     self.actionKey = actionKey
     self.reasons = reasons
     self.createdBy = createdBy
+    self.specification = specification
     self.previousRun = previousRun
     self.leases = leases
     self.worker = worker

@@ -173,16 +173,21 @@ struct Step {
 
   func check() throws -> Outcome { try run("check", ["--json"]) }
 
+  func explain() throws -> JSON { try project.purser("explain", "--json", "step", environment: environment).json() }
+
+  private var environment: [String: ByteString] {
+    (current.situation?.environment ?? [:]).merging(
+      ["ROOT": project.root, "PATH": project.folder + "/bin:/usr/bin:/bin"]
+    ) { $1 }
+  }
+
   private func run(_ command: ByteString, _ options: [ByteString]) throws -> Outcome {
     let situation = try #require(current.situation)
-    let declared: [ByteString] = ["--task", "step", "--output", project.root + "/out"]
-    var variables = situation.environment
-    variables["ROOT"] = project.root
-    variables["PATH"] = project.folder + "/bin:/usr/bin:/bin"
+    let declared: [ByteString] = ["--project", project.root, "--task", "step", "--output", project.root + "/out"]
     return try project.purser(
       [command] + options + declared + situation.options + ["--", "sh", project.folder + "/step.sh"]
         + situation.arguments,
-      in: situation.folder, environment: variables,
+      in: situation.folder, environment: environment,
       input: situation.input.hasPrefix("/") ? situation.input : project.folder + "/" + situation.input)
   }
 

@@ -103,7 +103,7 @@ struct RunningProcess: Sendable {
 }
 
 /// Looks at a state until it is there: `false` if it does not come in time.
-func hasComeTrue(within seconds: Int = 30, _ state: () throws -> Bool) rethrows -> Bool {
+func hasComeTrue(within seconds: Int = 30, state: () throws -> Bool) rethrows -> Bool {
   let deadline = ContinuousClock.now + .seconds(seconds)
   while try !state() {
     if ContinuousClock.now > deadline { return false }
@@ -121,7 +121,7 @@ func isAlive(_ pid: pid_t) -> Bool {
 
 func contents(ofFile path: ByteString) throws -> [UInt8] {
   let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC) }
-  try #require(descriptor >= 0, "\(path.printable) cannot be read")
+  guard descriptor >= 0 else { throw Unreadable(path: path.printable, why: String(cString: strerror(errno))) }
   defer { close(descriptor) }
   var content: [UInt8] = []
   var buffer = [UInt8](repeating: 0, count: 1 << 16)
@@ -130,4 +130,9 @@ func contents(ofFile path: ByteString) throws -> [UInt8] {
     guard count > 0 else { return content }
     content += buffer[..<count]
   }
+}
+
+struct Unreadable: Error {
+  let path: String
+  let why: String
 }

@@ -133,7 +133,7 @@ struct TestProject: Sendable {
   func status(_ name: ByteString) throws -> stat {
     var info = stat()
     let code = self(name).withCString { lstat($0, &info) }
-    try #require(code == 0, "\(name.printable) is not there")
+    guard code == 0 else { throw Unreadable(path: name.printable, why: String(cString: strerror(errno))) }
     return info
   }
 

@@ -8,7 +8,7 @@ import Testing
 struct RecordStoreBackend: Sendable, CustomTestStringConvertible {
   let testDescription: String
   /// Opens a store in a folder; two of one folder are two clients of one store.
-  let open: @Sendable (ByteString) throws -> any RecordStore
+  let openStore: @Sendable (ByteString) throws -> any RecordStore
 
   static let all = [
     RecordStoreBackend(testDescription: "SQLite") {
@@ -17,7 +17,7 @@ struct RecordStoreBackend: Sendable, CustomTestStringConvertible {
   ]
 
   /// A store in the test's own folder.
-  func open() throws -> any RecordStore { try open(TemporaryFolder.current("store")) }
+  func open() throws -> any RecordStore { try openStore(TemporaryFolder.current("store")) }
 }
 
 /// Times of a test.

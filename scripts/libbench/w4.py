@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from .harness import Bench, BenchError, Entry, Goal, Section, ratio
@@ -189,7 +190,7 @@ def expected_xor(tree: Path) -> str:
     return f"{total:064x}"
 
 
-def trees(bench: Bench, folder: Path) -> list[Section]:
+def trees(bench: Bench, folder: Path) -> Iterator[Section]:
     tree = folder / "tree"
     make_tree(tree)
     edited, size = tree / "d42" / "f777", TREE_FILES * FILE_SIZE
@@ -197,7 +198,8 @@ def trees(bench: Bench, folder: Path) -> list[Section]:
     hash_tree = Hash(bench, folder, "tree")
     rounds = 6 if bench.full else 3
 
-    purser = Entry("purser hash, no stat cache", hash_tree.command, prepare=hash_tree.forget, bytes=size)
+    purser = Entry("purser hash, no stat cache", hash_tree.command, prepare=hash_tree.forget, bytes=size,
+                   note="writes the stat cache too")
     purser.wrong = hash_tree.check(edited, 0)
     c_hash = Entry("floor: read and hash, 2 threads", [floor, "hash", "tree"], bytes=size, note=how)
     if bench.run(c_hash.command, folder).stdout != f"{TREE_FILES} {size} {expected_xor(tree)}\n":
@@ -208,18 +210,25 @@ def trees(bench: Bench, folder: Path) -> list[Section]:
         hashing.append(Entry("find | xargs -P2 sha256sum", ["sh", "-c", pipe], bytes=size))
     bench.measure(hashing, folder, rounds=rounds, runs=3)
     bench.peak(purser, folder)
-    first = Section("W4: 100,000 files of 4 KiB, page cache warm", hashing,
-                    [Goal("purser / C floor", ratio(purser, c_hash), 1.3)])
-
-    warm_hash = Entry("purser hash, stat cache warm", hash_tree.command)
-    c_stat = Entry("floor: walk and stat, 2 threads", [floor, "stat", "tree"], note=how)
-    unchanged = [warm_hash, c_stat]
-    diff_files = status = None
     if git := bench.find("git"):
         repository = Git(bench, folder, git)
         add = Entry("git add", repository.add, prepare=repository.anew, bytes=size, note="writes the objects too")
         bench.measure([add], folder, rounds=3 if bench.full else 1, runs=1, warmup=0)
         hashing.append(add)
+    dvc_status = None
+    if not bench.full:
+        bench.skipped.append("dvc in W4 (minutes: only with --full)")
+    elif dvc := bench.find("dvc"):
+        add, dvc_status = dvc_entries(bench, folder, dvc)
+        hashing.append(add)
+    yield Section("W4: 100,000 files of 4 KiB, page cache warm", hashing,
+                  [Goal("purser / C floor", ratio(purser, c_hash), 1.3)])
+
+    warm_hash = Entry("purser hash, stat cache warm", hash_tree.command)
+    c_stat = Entry("floor: walk and stat, 2 threads", [floor, "stat", "tree"], note=how)
+    unchanged = [warm_hash, c_stat]
+    diff_files = status = None
+    if git:
         repository.commit()
         diff_files = Entry("git diff-files", [*repository.base, "diff-files"])
         status = Entry("git status", [*repository.base, "status", "--porcelain"])
@@ -230,9 +239,7 @@ def trees(bench: Bench, folder: Path) -> list[Section]:
     bench.run(hash_tree.command, folder)
     bench.measure(unchanged, folder, rounds=rounds, runs=5)
     bench.peak(warm_hash, folder)
-    if dvc := bench.find("dvc"):
-        add, dvc_status = dvc_entries(bench, folder, dvc)
-        hashing.append(add)
+    if dvc_status:
         unchanged.append(dvc_status)
     second = Section("W4: the same tree, nothing changed", unchanged)
     if status and diff_files:
@@ -241,7 +248,7 @@ def trees(bench: Bench, folder: Path) -> list[Section]:
     cache = hash_tree.store / "stat-cache"
     if cache.is_file():
         second.goals.append(Goal("stat cache, for each file", cache.stat().st_size / TREE_FILES, 100, unit=" bytes"))
-    return [first, second]
+    yield second
 
 
 def dvc_entries(bench: Bench, folder: Path, dvc: str) -> tuple[Entry, Entry]:
@@ -265,16 +272,15 @@ def dvc_entries(bench: Bench, folder: Path, dvc: str) -> tuple[Entry, Entry]:
     return add, status
 
 
-def measure(bench: Bench) -> list[Section]:
+def measure(bench: Bench) -> Iterator[Section]:
     folder = bench.scratch / "w4"
     folder.mkdir(exist_ok=True)
     sizes = [4, 16] if bench.full else [1]
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    sections = []
     for size in sizes:
         # The file has to stay in the page cache, and the disk must not be filled to the brim.
         if shutil.disk_usage(folder).free < (size + 4) * GIB or memory < (size + 2) * GIB:
             bench.skipped.append(f"the file of {size} GiB (too little disk or memory)")
             continue
-        sections.append(one_file(bench, folder, size * GIB))
-    return sections + trees(bench, folder)
+        yield one_file(bench, folder, size * GIB)
+    yield from trees(bench, folder)

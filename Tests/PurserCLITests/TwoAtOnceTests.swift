@@ -1,0 +1,152 @@
+import Glibc
+import PurserModel
+import Testing
+
+/// Two processes at one task: one executes it, the other waits and has the result, or takes over from the dead.
+@Suite(.project)
+struct TwoAtOnceTests {
+  let project = TestProject.current
+
+  /// A step that goes on when the file `go` appears beside the project.
+  private func makeStep(_ body: String = "") throws {
+    try project.script(
+      "step.sh",
+      """
+      echo started; echo $$ >> ../pids
+      \(body)
+      until [ -e ../go ]; do sleep 0.01; done
+      echo made > out; echo done >&2
+      """)
+  }
+
+  private let arguments: [ByteString] = ["exec", "--task", "step", "--output", "out", "--", "./step.sh"]
+
+  private func start(_ options: [ByteString] = []) throws -> RunningProcess {
+    try project.start([TestProject.tool] + options + arguments)
+  }
+
+  /// Waits until a process says that it waits for another, and returns what it says.
+  private func notice(of waiting: RunningProcess) throws -> String {
+    try #require(hasComeTrue { waiting.errorSoFar.hasSuffix("\n") }, "nobody said what is waited for")
+    return waiting.errorSoFar
+  }
+
+  private func expect(_ notice: String, toName holder: RunningProcess) {
+    let time = #/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|\+00:00)/#
+    #expect(notice.replacing(time, with: "TIME") == "purser: step: waiting for process \(holder.pid), at work since TIME\n")
+  }
+
+  @Test func `One executes and the other says whom it waits for and replays`() throws {
+    try makeStep()
+    let first = try start()
+    #expect(hasComeTrue { project.executions() == 1 })
+    let second = try start()
+    let notice = try notice(of: second)
+    expect(notice, toName: first)
+    try project.write("../go", "")
+    let executed = try first.wait()
+    let replayed = try second.wait()
+    #expect(executed.code == 0)
+    #expect(replayed.code == 0)
+    #expect(replayed.output == executed.output)
+    #expect(replayed.errorText == notice + executed.errorText)
+    #expect(project.executions() == 1)
+  }
+
+  @Test func `Of many that start together one executes`() throws {
+    try makeStep()
+    try project.write("../go", "")
+    let processes = try (1...8).map { _ in try start(["-q"]) }
+    for process in processes {
+      let outcome = try process.wait()
+      #expect(outcome.code == 0)
+      #expect(outcome.outputText == "started\n")
+      #expect(outcome.errorText == "done\n")
+    }
+    #expect(project.executions() == 1)
+  }
+
+  @Test func `Another storage key waits too and has the result without executing`() throws {
+    try makeStep()
+    let first = try start(["--storage-key", "a"])
+    #expect(hasComeTrue { project.executions() == 1 })
+    let second = try start(["--storage-key", "b"])
+    expect(try notice(of: second), toName: first)
+    try project.write("../go", "")
+    #expect(try first.wait().code == 0)
+    #expect(try second.wait().code == 0)
+    #expect(try project.text("out") == "made\n")
+    #expect(project.executions() == 1)
+  }
+
+  @Test func `A failure is not taken for a result by the one that waited`() throws {
+    try makeStep("[ -e ../failed ] || { touch ../failed; until [ -e ../go ]; do sleep 0.01; done; exit 3; }")
+    let first = try start()
+    #expect(hasComeTrue { project.executions() == 1 })
+    let second = try start()
+    _ = try notice(of: second)
+    try project.write("../go", "")
+    #expect(try first.wait().code == 3)
+    #expect(try second.wait().code == 0)
+    #expect(project.executions() == 2)
+  }
+
+  @Test func `When the first is killed its command dies with its group and the second takes over`() throws {
+    try makeStep(
+      """
+      for pid in $(cat ../grandchildren 2> /dev/null); do kill -0 $pid 2> /dev/null && echo $pid >> ../orphans; done
+      (trap '' TERM INT HUP; exec sleep 1000) &
+      echo $! >> ../grandchildren
+      echo >> ../ready
+      """)
+    let first = try start()
+    #expect(hasComeTrue { project.exists("../ready") })
+    let second = try start()
+    expect(try notice(of: second), toName: first)
+    first.signal(SIGKILL)
+    #expect(try first.wait().code == 137)
+    let hasTakenOver = try hasComeTrue { try project.text("../ready") == "\n\n" }
+    #expect(hasTakenOver)
+    #expect(!project.exists("../orphans"))
+    let pids = try (project.text("../pids") + project.text("../grandchildren")).split(separator: "\n").map { Int32($0) }
+    #expect(pids.count == 4)
+    #expect(pids[0].map(isAlive) == false)
+    #expect(pids[2].map(isAlive) == false)
+    try project.write("../go", "")
+    #expect(try second.wait().code == 0)
+    #expect(project.executions() == 2)
+    #expect(try project.purser(["check"] + arguments.dropFirst()).code == 0)
+    if let last = pids[3] { kill(last, SIGKILL) }
+  }
+
+  @Test func `A killed run is told as interrupted and is done again`() throws {
+    try makeStep()
+    let first = try start()
+    #expect(hasComeTrue { project.executions() == 1 })
+    let status = try project.purser("status", "--json").json()["tasks"]?.array?.first
+    #expect(status?["state"]?.string == "running")
+    first.signal(SIGKILL)
+    _ = try first.wait()
+    let later = try project.purser("status", "--json").json()["tasks"]?.array?.first
+    #expect(later?["state"]?.string == "interrupted")
+    #expect(later?["status"]?.string != "SUCCESS")
+    let check = try project.purser(["check", "--json"] + arguments.dropFirst())
+    #expect(check.code == 1)
+    #expect(try check.json()["tasks"]?.array?.first?["reasons"]?.serialized == #"[{"kind":"interrupted"}]"#)
+    try project.write("../go", "")
+    #expect(try start().wait().code == 0)
+    #expect(project.executions() == 2)
+  }
+
+  @Test func `Different tasks do not wait for each other`() throws {
+    try makeStep()
+    let first = try start()
+    #expect(hasComeTrue { project.executions() == 1 })
+    try project.script("other.sh", "echo other", counting: "other")
+    let outcome = try project.purser("exec", "--task", "other", "--", "./other.sh")
+    #expect(outcome.outputText == "other\n")
+    #expect(outcome.error.isEmpty)
+    try project.write("../go", "")
+    #expect(try first.wait().code == 0)
+  }
+}
