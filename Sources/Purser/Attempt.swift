@@ -3,18 +3,53 @@ import PurserExecution
 import PurserHashing
 public import PurserModel
 package import PurserStore
+import Synchronization
 
 /// One attempt at a task, open under its leases: from `begin` until `finish`.
 ///
 /// An attempt that is dropped, or whose process dies, leaves nothing recorded as done; its leases go to whoever comes
-/// next.
-public struct Attempt: Sendable {
+/// next. While it is open, a thread of its own renews them.
+public final class Attempt: Sendable {
+  private let isOpen = Mutex(true)
+  private let keeper = Mutex<LeaseKeeper?>(nil)
   let cache: TaskCache
   let spec: TaskSpec
   let assessment: Assessment
   package let run: OpenRun
   let startedAt: String
   let start: ContinuousClock.Instant
+
+  init(cache: TaskCache, spec: TaskSpec, assessment: Assessment, run: OpenRun) {
+    self.cache = cache
+    self.spec = spec
+    self.assessment = assessment
+    self.run = run
+    startedAt = TaskCache.now()
+    start = .now
+  }
+
+  deinit {
+    if isOpen.withLock({ $0 }) { abandon(because: "dropped") }
+  }
+
+  /// Renews the leases until the attempt is over, for work that does not do so itself.
+  func keepLeases() {
+    let records = cache.records
+    let run = run
+    let kept = LeaseKeeper(seconds: Lessor.seconds / 4) {
+      try? records.renew(run, until: TaskCache.time(in: Lessor.seconds))
+    }
+    keeper.withLock { $0 = kept }
+  }
+
+  /// The leases are given back, or lost: nothing more is to be recorded.
+  fileprivate func close() {
+    isOpen.withLock { $0 = false }
+    keeper.withLock { keeper in
+      keeper?.stop()
+      keeper = nil
+    }
+  }
 
   /// How the work ended.
   public enum Ending: Sendable {
@@ -69,6 +104,7 @@ public struct Attempt: Sendable {
       if let log { try attach(log, to: &outcome, &report, &prepared) }
       outcome.blobs = try cache.contents.commit(prepared)
       try cache.records.finish(run, with: outcome)
+      close()
       report.isStored = outcome.manifest != nil
       return report
     } catch {
@@ -117,7 +153,8 @@ public struct Attempt: Sendable {
     let moved = try movedInputs()
     guard moved.isEmpty else {
       report.warnings.append(
-        "task '\(spec.id)' is not stored: \(moved.prefix(3).joined(separator: ", ")) changed while it ran; run it again")
+        "task '\(spec.id)' is not stored: \(moved.prefix(3).joined(separator: ", ")) changed while it ran; run it again"
+      )
       outcome.errorInfo = Self.error("inputMoved", "names", moved)
       return
     }
@@ -178,6 +215,7 @@ public struct Attempt: Sendable {
     var outcome = emptyOutcome(.cancelled(exitCode: nil))
     outcome.errorInfo = Self.error("notStored", "message", [message])
     try? cache.records.finish(run, with: outcome)
+    close()
   }
 
   private static func error(_ kind: String, _ name: String, _ values: [String]) -> String {
@@ -196,12 +234,14 @@ extension TaskCache {
   /// - Throws: `refused` or `missing` for a declaration that cannot be used; `unavailable`, `busy` or `io` for a store
   ///   that cannot be written.
   public func begin(_ spec: TaskSpec, because reasons: [Reason]) throws(PurserError) -> Attempt {
-    try Declarations(project: project).check(spec)
+    let spec = try Declarations(project: project).admit(spec)
     while true {
       var assessment = try assess(spec, DecisionOptions())
       assessment.decision = .run(reasons)
+      try Declarations(project: project).checkPlaces(spec, key: key(spec.id), records: records)
       if let attempt = try open(spec, assessment, kind: "run", willWait: { _ in }) {
         try attempt.clearOutputs()
+        attempt.keepLeases()
         return attempt
       }
     }
@@ -215,8 +255,7 @@ extension TaskCache {
       guard let run = try lessor.open(spec, assessment, kind: kind, author: author, willWait: willWait) else {
         return nil
       }
-      return Attempt(
-        cache: self, spec: spec, assessment: assessment, run: run, startedAt: TaskCache.now(), start: .now)
+      return Attempt(cache: self, spec: spec, assessment: assessment, run: run)
     } catch {
       throw PurserError(error)
     }
@@ -226,6 +265,7 @@ extension TaskCache {
   ///
   /// - Throws: `io` if a content is damaged or a place cannot be written; the task then has to run.
   public func restore(_ result: ActionResult, for spec: TaskSpec) throws(PurserError) {
+    let spec = try Declarations(project: project).admit(spec)
     while true {
       let assessment = try assess(spec, DecisionOptions())
       if case .fresh = assessment.decision { return }
@@ -262,5 +302,6 @@ extension Attempt {
     outcome.restored = result
     outcome.log = result.log
     try cache.records.finish(run, with: outcome)
+    close()
   }
 }

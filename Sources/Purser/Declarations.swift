@@ -6,8 +6,19 @@ import PurserStore
 struct Declarations {
   let project: Project
 
-  /// Checks one task by itself; no system call but for symbolic links. Throws `refused` or `usage`.
-  func check(_ spec: TaskSpec) throws(PurserError) {
+  /// Checks one task by itself, without a system call, and returns it with its paths normalized. Throws `refused` or
+  /// `usage`.
+  func admit(_ declared: TaskSpec) throws(PurserError) -> TaskSpec {
+    let spec = declared.normalized
+    try check(spec)
+    return spec
+  }
+
+  private func check(_ spec: TaskSpec) throws(PurserError) {
+    for path in spec.code + spec.inputs + spec.outputs + [spec.workingDirectory] where path.bytes.contains(0) {
+      throw PurserError(
+        .usage, "the path '\(path.printable)' of task '\(spec.id)' holds a NUL; no file can be named so")
+    }
     guard !spec.id.isEmpty, !spec.id.unicodeScalars.contains(where: { $0.value < 0x20 }) else {
       throw PurserError(.usage, "a task's id must not be empty or hold control characters; choose another with --task")
     }
@@ -24,7 +35,7 @@ struct Declarations {
     func refuse(_ why: String) -> PurserError {
       PurserError(.refused, "output '\(output.printable)' of task '\(spec.id)' is refused: \(why)")
     }
-    if output.isAbsolutePath {
+    if output.isAbsolutePath || output == ".." || output.hasPrefix("../") {
       throw refuse("it is outside the project '\(project.root.printable)'; declare one inside it, or use --project")
     }
     if output == "." || output.isEmpty { throw refuse("it is the project's root; declare a folder or file in it") }
@@ -36,8 +47,12 @@ struct Declarations {
     for path in spec.inputs + spec.code {
       if path == output { throw refuse("it is an input too; a task cannot be made from what it makes") }
       guard !Glob.isPattern(path) else { continue }
-      if path.isWithin(output) { throw refuse("it holds the input '\(path.printable)', which would be removed with it") }
-      if glob?.matches(path) == true { throw refuse("it matches the input '\(path.printable)', which would be removed") }
+      if path.isWithin(output) {
+        throw refuse("it holds the input '\(path.printable)', which would be removed with it")
+      }
+      if glob?.matches(path) == true {
+        throw refuse("it matches the input '\(path.printable)', which would be removed")
+      }
     }
   }
 
@@ -59,7 +74,8 @@ struct Declarations {
         }
         guard let inner = try records.outputs(below: output, near: key).first else { continue }
         throw PurserError(
-          .refused, "output '\(output.printable)' of task '\(spec.id)' is refused: it holds '\(inner.path.printable)', an "
+          .refused,
+          "output '\(output.printable)' of task '\(spec.id)' is refused: it holds '\(inner.path.printable)', an "
             + "output of task '\(inner.task)'; declare the single files, or, if that task is gone, run 'purser "
             + "invalidate \(inner.task)'")
       }

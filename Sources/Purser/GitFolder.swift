@@ -6,6 +6,8 @@ struct GitFolder {
   enum Head {
     case branch(ByteString)
     case detached(ByteString)
+    /// A reference that is no branch, or one that is not kept in files (reftable).
+    case other
   }
 
   /// What HEAD points to.
@@ -38,10 +40,12 @@ struct GitFolder {
       head = nil
       return
     }
-    if text.hasPrefix("ref: refs/heads/") {
+    if text == "ref: refs/heads/.invalid" {
+      head = .other
+    } else if text.hasPrefix("ref: refs/heads/") {
       head = .branch(ByteString(text.bytes.dropFirst("ref: refs/heads/".utf8.count)))
     } else {
-      head = .detached(text)
+      head = text.hasPrefix("ref:") ? .other : .detached(text)
     }
   }
 

@@ -49,8 +49,8 @@ struct Lessor {
     var since: String
   }
 
-  /// Opens a run, once nobody else is at the task; `nil` if somebody has run it meanwhile, so that the decision is out
-  /// of date. `willWait` is called once, before the first wait.
+  /// Opens a run, once nobody else is at the task; `nil` if somebody was, so that the decision is out of date: what was
+  /// recorded, and what is on disk, may be another. `willWait` is called before a wait.
   func open(
     _ spec: TaskSpec, _ assessment: Assessment, kind: String, author: String, willWait: (Holder) -> Void
   ) throws(StoreError) -> OpenRun? {
@@ -58,18 +58,18 @@ struct Lessor {
     let worker = Self.worker()
     let current = ChildProcess.current()
     var abandoned: [Int64] = []
-    var hasWaited = false
+    let names = [
+      Self.name(of: key),
+      // Two storage keys write the same files: never at once.
+      JSON.array([.string("outputs"), .string(project.root.escaped), .string(key.task)]).serialized,
+    ]
     while true {
       let run = NewRun(
         key: key, kind: kind, actionKey: assessment.survey.fingerprint.actionKey,
         reasons: JSON.array(assessment.decision.reasons.map(\.json)).serialized, createdBy: author,
         specification: spec.json.serialized,
-        previousRun: assessment.record?.lastRun,
-        leases: [
-          Self.name(of: key),
-          // Two storage keys write the same files: never at once.
-          JSON.array([.string("outputs"), .string(project.root.escaped), .string(key.task)]).serialized,
-        ],
+        previousRun: assessment.record?.lastRun, previousRunState: assessment.record?.lastRunState,
+        leases: names,
         worker: worker, owner: LeaseProcess(pid: current.pid, startTime: current.startTime, processGroup: nil),
         now: TaskCache.now(), expiresAt: TaskCache.time(in: Self.seconds))
       switch try records.begin(run, replacing: abandoned) {
@@ -87,9 +87,11 @@ struct Lessor {
         guard dead.count < leases.count, let holder = leases.first(where: { !abandoned.contains($0.token) }) else {
           continue
         }
-        if !hasWaited { willWait(Holder(pid: holder.owner.pid, since: holder.acquiredAt)) }
-        hasWaited = true
-        wait(for: holder, worker)
+        willWait(Holder(pid: holder.owner.pid, since: holder.acquiredAt))
+        try wait(
+          until: { () throws(StoreError) in try records.leases(named: names).allSatisfy { isAbandoned($0, worker) } },
+          for: holder, worker)
+        return nil
       }
     }
   }
@@ -102,8 +104,12 @@ struct Lessor {
     return !ChildProcess(pid: lease.owner.pid, startTime: lease.owner.startTime).isAlive
   }
 
-  /// Sleeps until the holder's process ends, at most a fifth of a second: it may go on to another task.
-  private func wait(for lease: Lease, _ worker: String) {
-    purser_wait_for_process(lease.worker == worker ? lease.owner.pid : -1, 200)
+  /// Sleeps until the holder's process ends, and looks five times a second: it may go on to another task.
+  private func wait(
+    until isOver: () throws(StoreError) -> Bool, for lease: Lease, _ worker: String
+  ) throws(StoreError) {
+    repeat {
+      purser_wait_for_process(lease.worker == worker ? lease.owner.pid : -1, 200)
+    } while try !isOver()
   }
 }

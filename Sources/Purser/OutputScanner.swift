@@ -19,25 +19,25 @@ struct OutputScanner {
   func scan(_ patterns: [ByteString]) throws(FileError) -> Finding {
     var finding = Finding(manifest: OutputManifest(), missing: [], emptyPatterns: [])
     var paths: [(ByteString, FileIdentity)] = []
-    var seen: Set<ByteString> = []
     for pattern in patterns {
       if Glob.isPattern(pattern), FileKind.of(project.location(of: pattern)) == nil {
         let matches = try expand(pattern)
         if matches.isEmpty { finding.emptyPatterns.append(pattern) }
-        for match in matches where seen.insert(match).inserted {
+        for match in matches {
           paths.append((match, try FileIdentity.of(path: project.location(of: match), followLinks: false)))
         }
         continue
       }
       do throws(FileError) {
         let identity = try FileIdentity.of(path: project.location(of: pattern), followLinks: false)
-        if seen.insert(pattern).inserted { paths.append((pattern, identity)) }
-        if identity.kind == .directory { try list(pattern, into: &paths, &seen) }
+        paths.append((pattern, identity))
+        if identity.kind == .directory { try list(pattern, into: &paths) }
       } catch {
         guard error.code == .missing else { throw error }
         finding.missing.append(pattern)
       }
     }
+    paths = Self.removingRepetitions(paths)
     var entries: [OutputManifest.Entry] = []
     var files = paths.filter { $0.1.kind == .file }
     if files.count <= 8 {
@@ -47,8 +47,10 @@ struct OutputScanner {
       }
       files = []
     }
-    for ((path, _), result) in zip(files, hasher.digests(of: files.map { project.location(of: $0.0) })) {
-      entries.append(Self.entry(path, try result.get()))
+    if !files.isEmpty {
+      for ((path, _), result) in zip(files, hasher.digests(of: files.map { project.location(of: $0.0) })) {
+        entries.append(Self.entry(path, try result.get()))
+      }
     }
     for (path, identity) in paths where identity.kind != .file {
       switch identity.kind {
@@ -70,6 +72,17 @@ struct OutputScanner {
     return finding
   }
 
+  /// Patterns may overlap: each path once, sorted.
+  private static func removingRepetitions(
+    _ paths: [(ByteString, FileIdentity)]
+  ) -> [(ByteString, FileIdentity)] {
+    guard paths.count > 1 else { return paths }
+    var unique: [(ByteString, FileIdentity)] = []
+    unique.reserveCapacity(paths.count)
+    for path in paths.sorted(by: { $0.0 < $1.0 }) where unique.last?.0 != path.0 { unique.append(path) }
+    return unique
+  }
+
   private static func entry(_ path: ByteString, _ file: FileDigest) -> OutputManifest.Entry {
     OutputManifest.Entry(
       path: path, kind: .file, mode: file.identity.permissions, digest: file.digest, size: UInt64(file.identity.size))
@@ -89,7 +102,7 @@ struct OutputScanner {
   }
 
   private func list(
-    _ folder: ByteString, into paths: inout [(ByteString, FileIdentity)], _ seen: inout Set<ByteString>
+    _ folder: ByteString, into paths: inout [(ByteString, FileIdentity)]
   ) throws(FileError) {
     let location = project.location(of: folder)
     guard let stream = location.withCString({ opendir($0) }) else { throw FileError(errno: errno, path: folder) }
@@ -102,9 +115,8 @@ struct OutputScanner {
     for name in names {
       let path = folder.appending(path: name)
       let identity = try FileIdentity.of(path: project.location(of: path), followLinks: false)
-      guard seen.insert(path).inserted else { continue }
       paths.append((path, identity))
-      if identity.kind == .directory { try list(path, into: &paths, &seen) }
+      if identity.kind == .directory { try list(path, into: &paths) }
     }
   }
 }

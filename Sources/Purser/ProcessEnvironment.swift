@@ -28,6 +28,11 @@ public struct ProcessEnvironment: Sendable {
     return entries.first { $0.hasPrefix(prefix) }.map { ByteString($0.bytes.dropFirst(prefix.count)) }
   }
 
+  /// The value of a variable; `nil` if it is not set or empty.
+  subscript(nonEmpty name: ByteString) -> ByteString? {
+    self[name].flatMap { $0.isEmpty ? nil : $0 }
+  }
+
   /// Sets or replaces a variable.
   public mutating func set(_ name: ByteString, to value: ByteString) {
     entries.removeAll { $0.hasPrefix(name + "=") }

@@ -58,13 +58,13 @@ public struct Project: Sendable {
     let git = GitFolder(at: root)
     let mainRoot = git?.mainWorktree ?? root
     let store =
-      (options.store ?? environment["PURSER_STORE"]).map { current.appending(path: $0).normalizedPath }
+      (options.store ?? environment[nonEmpty: "PURSER_STORE"]).map { current.appending(path: $0).normalizedPath }
       ?? mainRoot.appending(path: ".purser")
     return Project(
       root: root, store: store,
-      storageKey: options.storageKey ?? environment["PURSER_STORAGE_KEY"]?.escaped
+      storageKey: options.storageKey ?? environment[nonEmpty: "PURSER_STORAGE_KEY"]?.escaped
         ?? Self.storageKey(git, environment),
-      pipeline: options.pipeline ?? environment["PURSER_PIPELINE"]?.escaped ?? Self.name(of: mainRoot),
+      pipeline: options.pipeline ?? environment[nonEmpty: "PURSER_PIPELINE"]?.escaped ?? Self.name(of: mainRoot),
       currentFolder: current)
   }
 
@@ -82,7 +82,11 @@ public struct Project: Sendable {
       where FileKind.of(candidate.appending(path: name)) != nil {
         return candidate
       }
-      if gitTop == nil, FileKind.of(candidate.appending(path: ".git")) != nil { gitTop = candidate }
+      if gitTop == nil, let kind = FileKind.of(candidate.appending(path: ".git")) {
+        gitTop = candidate
+        // A linked worktree is a project of its own, even inside the main one: its store is the main one's.
+        if kind == .file, GitFolder(at: candidate)?.mainWorktree != nil { return candidate }
+      }
       if candidate == "/" { return gitTop ?? folder }
       candidate = candidate.parentPath
     }
@@ -91,9 +95,10 @@ public struct Project: Sendable {
   private static func storageKey(_ git: GitFolder?, _ environment: ProcessEnvironment) -> String {
     switch git?.head {
     case .branch(let name): return name.escaped
+    case .other: return "default"
     case .detached(let commit):
       for variable: ByteString in ["GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME"] {
-        if let name = environment[variable], !name.isEmpty { return name.escaped }
+        if let name = environment[nonEmpty: variable] { return name.escaped }
       }
       return "detached-" + commit.escaped.prefix(12)
     case nil: return "default"

@@ -148,7 +148,8 @@ struct ProjectFiles: ~Copyable {
     switch code {
     case ELOOP, EXDEV, ENOTDIR:
       StoreError(
-        .io, "\(what) '\(path.printable)' is, or is reached through, a symbolic link or a file; outputs are never "
+        .io,
+        "\(what) '\(path.printable)' is, or is reached through, a symbolic link or a file; outputs are never "
           + "written through one: declare the real path")
     case ENOSPC, EDQUOT:
       StoreError(.full, "\(what) '\(path.printable)' cannot be written: the disk is full; free some space")

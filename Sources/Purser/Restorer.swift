@@ -39,6 +39,9 @@ struct Restorer {
   /// Makes what is on disk equal to a result: what is right stays, what is wrong is replaced, what is extra goes. All
   /// contents are verified before the first of them is put in place.
   func restore(_ result: ActionResult, over found: OutputManifest, for run: OpenRun) throws(StoreError) {
+    guard result.manifest.digest == result.outputsVersion else {
+      throw StoreError(.corrupt, "the stored list of outputs is damaged; it is not restored")
+    }
     try requireWithinPatterns(result.manifest)
     var present: [ByteString: OutputManifest.Entry] = [:]
     for entry in found.entries { present[entry.path] = entry }
@@ -68,7 +71,10 @@ struct Restorer {
       }
     }
     for entry in wrong.reversed() where entry.kind == .directory && entry.mode & 0o700 != 0o700 {
-      try files.place(entry) { _ in } linkTarget: { "" }
+      try files.place(entry) { _ in
+      } linkTarget: {
+        ""
+      }
     }
   }
 
@@ -84,7 +90,8 @@ struct Restorer {
       }
       guard isPlain, isCovered, !project.location(of: entry.path).isWithin(project.store) else {
         throw StoreError(
-          .corrupt, "a stored result names '\(entry.path.printable)', which is not one of its outputs; it is not restored"
+          .corrupt,
+          "a stored result names '\(entry.path.printable)', which is not one of its outputs; it is not restored"
         )
       }
     }

@@ -43,8 +43,10 @@ enum SecretKey {
     } catch {
       throw PurserError(error)
     }
-    let temporary = path + ByteString(".\(getpid())")
-    let descriptor = temporary.withCString { open($0, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600) }
+    var unique: UInt64 = 0
+    _ = purser_random(&unique, MemoryLayout.size(ofValue: unique))
+    let temporary = path + ByteString("." + String(unique, radix: 16))
+    let descriptor = temporary.withCString { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600) }
     guard descriptor >= 0 else {
       throw PurserError(
         .unavailable, "the store's key '\(path.printable)' cannot be made: \(String(cString: strerror(errno)))")

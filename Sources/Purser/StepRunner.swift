@@ -33,8 +33,8 @@ package struct StepRunner {
   ///
   /// - Throws: `usage`, `refused` or `missing` for a declaration that cannot be used, and the command is then not run.
   ///   Whatever else fails, the command runs uncached, unless the cache is required.
-  package func run(_ spec: TaskSpec, _ options: Options) throws(PurserError) -> Int32 {
-    try Declarations(project: cache.project).check(spec)
+  package func run(_ declared: TaskSpec, _ options: Options) throws(PurserError) -> Int32 {
+    let spec = try Declarations(project: cache.project).admit(declared)
     do throws(PurserError) {
       return try runCached(spec, options)
     } catch {

@@ -200,7 +200,8 @@ struct Surveyor {
   /// A program that belongs to the project is code without being declared.
   private mutating func addProgram(of spec: TaskSpec, _ filter: PathFilter) throws(PurserError) {
     guard let program = spec.command.first, let found = find(program, of: spec),
-      let name = found.path(relativeTo: project.root), !spec.code.contains(name), !filter.skips(name, isDirectory: false)
+      let name = found.path(relativeTo: project.root), !spec.code.contains(name),
+      !filter.skips(name, isDirectory: false)
     else { return }
     switch FileKind.of(found) {
     case .file, .symbolicLink: try addLiteral(name, at: found, as: .code, of: spec, filter)
@@ -265,7 +266,9 @@ struct Surveyor {
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
     var start: (UInt8, UInt8) = (0, 0)
-    return withUnsafeMutableBytes(of: &start) { read(descriptor, $0.baseAddress, 2) == 2 && $0.elementsEqual("#!".utf8) }
+    return withUnsafeMutableBytes(of: &start) {
+      read(descriptor, $0.baseAddress, 2) == 2 && $0.elementsEqual("#!".utf8)
+    }
   }
 
   private mutating func addEnvironment(of spec: TaskSpec) throws(PurserError) {

@@ -32,23 +32,25 @@ extension TaskCache {
   /// - Throws: `missing` or `refused` for a declaration that cannot be used, `unavailable` or `io` for a store that
   ///   cannot be read.
   public func decide(_ spec: TaskSpec) throws(PurserError) -> Decision {
-    try assess(spec, DecisionOptions()).decision
+    try assess(Declarations(project: project).admit(spec), DecisionOptions()).decision
   }
 
+  /// Decides about a task whose declaration was admitted.
   package func assess(_ spec: TaskSpec, _ options: DecisionOptions) throws(PurserError) -> Assessment {
     let key = key(spec.id)
     do {
       let records = try records.records(for: [key] + spec.upstream.map { self.key($0) })
-      let (upstream, pending) = try upstreamStates(of: spec, records)
+      let record = records[0]
+      let (upstream, pending) = try upstreamStates(of: spec, records.dropFirst())
       var surveyor = Surveyor(
         project: project, hasher: hasher, environment: environment, upstream: upstream,
         standardInput: options.standardInput)
       var assessment = Assessment(
-        decision: .run([.neverRan]), survey: try surveyor.survey(spec), record: records[key],
+        decision: .run([.neverRan]), survey: try surveyor.survey(spec), record: record,
         standardInput: options.standardInput, outputs: nil)
       let actionKey = assessment.survey.fingerprint.actionKey
 
-      if let record = records[key], record.holds(assessment.survey.fingerprint), pending.isEmpty,
+      if let record, record.holds(assessment.survey.fingerprint), pending.isEmpty,
         let result = record.result
       {
         let found = try scan(spec)
@@ -86,12 +88,12 @@ extension TaskCache {
 
   /// What dependents see of each upstream task: its version as recorded if the disk agrees, else that of the disk.
   private func upstreamStates(
-    of spec: TaskSpec, _ records: [TaskKey: TaskRecord]
+    of spec: TaskSpec, _ records: ArraySlice<TaskRecord?>
   ) throws(PurserError) -> (states: [String: Surveyor.UpstreamState], pending: [String]) {
     var states: [String: Surveyor.UpstreamState] = [:]
     var pending: [String] = []
-    for task in spec.upstream {
-      guard let record = records[key(task)], record.status == .success, record.invalidation == nil,
+    for (task, record) in zip(spec.upstream, records) {
+      guard let record, record.status == .success, record.invalidation == nil,
         let result = record.result
       else {
         pending.append(task)
@@ -116,6 +118,8 @@ extension TaskCache {
     let key = key(spec.id)
     let horizon = try records.invalidationHorizons(for: [key])[key] ?? 0
     for result in try records.results(for: [actionKey])[actionKey] ?? [] where result.id > horizon {
+      // A manifest that was cut short must not pass for a smaller result.
+      guard result.manifest.digest == result.outputsVersion else { continue }
       // Without outputs, what the command did may be elsewhere: a database load is not done here because it was done
       // for another branch.
       guard !spec.outputs.isEmpty || spec.isPure || result.producer == key else { continue }

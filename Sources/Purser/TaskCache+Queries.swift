@@ -59,12 +59,12 @@ extension TaskCache {
   }
 
   /// A decision for somebody who only wants to know. Standard input counts as it was recorded.
-  package func checkedAssessment(_ spec: TaskSpec, _ options: DecisionOptions) throws(PurserError) -> Assessment {
-    try Declarations(project: project).check(spec)
+  package func checkedAssessment(_ declared: TaskSpec, _ options: DecisionOptions) throws(PurserError) -> Assessment {
+    let spec = try Declarations(project: project).admit(declared)
     var options = options
     if spec.readsStandardInput, options.standardInput == nil {
       options.standardInput = try asking {
-        guard let recorded = try records.records(for: [key(spec.id)])[key(spec.id)]?.actionKey else { return nil }
+        guard let recorded = try records.records(for: [key(spec.id)])[0]?.actionKey else { return nil }
         for component in try records.components(of: [recorded])[recorded] ?? [] {
           if component.tag == .standardInput, case .digest(let digest) = component.value { return digest }
         }
@@ -170,7 +170,9 @@ extension TaskCache {
           (Tree.decode(node: listing) ?? []).filter { $0.kind == .directory }.map(\.digest)
         })
       let swept = try blobStore.sweep { digest in
-        ((try? records.blobs([digest])) ?? [digest: StoredBlob(digest: digest, size: 0, encoding: .identity, isInline: false)])[
+        ((try? records.blobs([digest])) ?? [
+          digest: StoredBlob(digest: digest, size: 0, encoding: .identity, isInline: false)
+        ])[
           digest] != nil
       }
       return GarbageSummary(

@@ -69,6 +69,22 @@ public struct TaskSpec: Sendable, Hashable {
   }
 }
 
+extension TaskSpec {
+  /// The same task with the paths as Purser names them: without empty segments, "." and "..", the root as ".".
+  var normalized: TaskSpec {
+    func name(_ path: ByteString) -> ByteString {
+      let normal = path.normalizedPath
+      return normal.isEmpty ? "." : normal
+    }
+    var spec = self
+    spec.code = code.map(name)
+    spec.inputs = inputs.map(name)
+    spec.outputs = outputs.map(name)
+    spec.workingDirectory = name(workingDirectory)
+    return spec
+  }
+}
+
 // Stored with the record, so that `check`, `explain` and `accept` need no options. Byte strings are escaped.
 extension TaskSpec {
   /// The declaration as a JSON object.

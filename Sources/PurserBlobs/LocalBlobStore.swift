@@ -13,10 +13,13 @@ package final class LocalBlobStore: BlobStore, Sendable {
   private let root: ByteString
   private let temporary: ByteString
   private let counter = Atomic<Int>(0)
+  private let now: @Sendable () -> Int
   private static let chunk = 256 * 1024
 
-  /// The blobs of the store in `directory`; its folders are made when first needed.
-  package init(directory: ByteString) {
+  /// The blobs of the store in `directory`; its folders are made when first needed. `now` is the clock by which a
+  /// collection tells what is young, in seconds since 1970.
+  package init(directory: ByteString, now: @escaping @Sendable () -> Int = { time(nil) }) {
+    self.now = now
     root = directory + "/blobs"
     temporary = directory + "/tmp"
   }
@@ -204,7 +207,7 @@ package final class LocalBlobStore: BlobStore, Sendable {
 
   package func sweep(isKept: (Digest) -> Bool) throws(StoreError) -> (count: Int, bytes: UInt64) {
     var removed = (count: 0, bytes: UInt64(0))
-    let hourAgo = time(nil) - 3600
+    let hourAgo = now() - 3600
     for prefix in Self.names(in: root) where prefix.count == 2 {
       for rest in Self.names(in: root + "/" + prefix) {
         guard let digest = Digest(hex: (prefix + rest).escaped), !isKept(digest) else { continue }

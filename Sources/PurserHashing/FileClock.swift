@@ -28,7 +28,8 @@ package final class SystemFileClock: FileClock {
   private static let fine: Set<UInt> = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630]
 
   private let twoTicks: Int64
-  private let byDevice = Mutex<[UInt64: Int64]>([:])
+  /// A list: there are few devices, and the first use of a dictionary's type costs a short-lived process more.
+  private let byDevice = Mutex<[(device: UInt64, granularity: Int64)]>([])
 
   package init() {
     var resolution = timespec()
@@ -44,7 +45,7 @@ package final class SystemFileClock: FileClock {
   }
 
   package func granularity(ofDescriptor descriptor: Int32, device: UInt64) -> Int64 {
-    if let known = byDevice.withLock({ $0[device] }) { return known }
+    if let known = byDevice.withLock({ $0.first { $0.device == device } }) { return known.granularity }
     let type = withUnsafeTemporaryAllocation(of: UInt.self, capacity: 32) { words -> UInt? in
       guard let base = words.baseAddress else { return nil }
       words.initialize(repeating: 0)
@@ -52,7 +53,7 @@ package final class SystemFileClock: FileClock {
     }
     guard let type else { return Self.coarsest }
     let granularity = Self.fine.contains(type) ? twoTicks : Self.coarsest
-    byDevice.withLock { $0[device] = granularity }
+    byDevice.withLock { $0.append((device, granularity)) }
     return granularity
   }
 }

@@ -22,6 +22,8 @@ package final class StatCache: Sendable {
   private let recent = Mutex(Recent())
   /// Whether `recent` holds anything: spares most lookups the lock.
   private let hasRecent = Atomic(false)
+  /// Whether the file was found damaged, and this process has not written it anew.
+  private let mustRewrite: Atomic<Bool>
 
   /// Opens the cache in one file; `nil` for one in memory only.
   ///
@@ -30,6 +32,7 @@ package final class StatCache: Sendable {
     self.path = path
     self.clock = clock
     file = path.map(StatCacheFile.load) ?? StatCacheFile()
+    mustRewrite = Atomic(file.isDamaged)
   }
 
   /// The digest of the content that a file with this identity has, if that is known. No system call.
@@ -80,7 +83,8 @@ package final class StatCache: Sendable {
     }
     guard !new.isEmpty else { return }
     do throws(FileError) {
-      try StatCacheWriter(path: path).save(new, mustRewrite: file.isDamaged)
+      try StatCacheWriter(path: path).save(new, mustRewrite: mustRewrite.load(ordering: .relaxed))
+      mustRewrite.store(false, ordering: .relaxed)
     } catch {
       recent.withLock { recent in
         for record in new.records where recent.unsaved[record.identity] == nil { recent.unsaved.set(record) }

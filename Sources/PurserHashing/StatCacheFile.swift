@@ -16,9 +16,11 @@ import PurserModel
 /// records), the file is written anew under another name and renamed, so that a reader never sees half of one, and the
 /// pages that it has mapped never change. It is not fsynced: it is derived, and may be deleted at any time.
 ///
-/// Rejected: SQLite (its open alone costs more than a hit's whole budget, and 100,000 inserts 0.3 s); a hash table in
-/// the file (in-place changes need locks and tear); one checksum over the file (a lookup would read all of it); the
-/// full path as the key (longer than the digest, and a rename would miss).
+/// Nobody may shorten the file in place: who has it mapped would die of it. Purser never does; deleting it is safe.
+///
+/// Rejected: SQLite (statements and a journal for what may be lost); a hash table in the file (in-place changes need
+/// locks and tear); one checksum over the file (a lookup would read all of it); the full path as the key (longer than
+/// the digest, and a rename would miss).
 ///
 /// History: 1, the first.
 final class StatCacheFile: @unchecked Sendable {
@@ -27,8 +29,8 @@ final class StatCacheFile: @unchecked Sendable {
   static let headerSize = 32
   static let version: UInt32 = 1
   private static let magic = Array("PURSTAT\n".utf8)
-  /// Files up to here are read whole, larger ones are mapped: one `read` of 88 KB (1,000 files) costs 12 µs, as much
-  /// as mapping and the first few faults, and cannot fault later.
+  /// Files up to here are read whole, larger ones are mapped. Measured: reading 256 KiB (3,000 files) costs 13 µs and
+  /// mapping it with one search 20 µs; 1 MiB 57 and 33 µs.
   private static let mapAbove = 256 * 1024
 
   private let bytes: UnsafeMutableRawBufferPointer

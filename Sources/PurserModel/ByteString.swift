@@ -68,16 +68,19 @@ public struct ByteString: Sendable, Hashable {
   }
 
   private func escape(controlCharacters: Bool) -> String {
-    let plain = bytes.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\\") }
-    if plain { return String(decoding: bytes, as: UTF8.self) }
+    let isPlain = bytes.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\\") }
+    if isPlain { return String(decoding: bytes, as: UTF8.self) }
     var result = ""
     var index = 0
     while index < bytes.count {
       let byte = bytes[index]
       let length = utf8SequenceLength(at: index)
-      if length == 0 || (controlCharacters && (byte < 0x20 || byte == 0x7f)) {
+      if length == 0 {
         result += "\\x" + Hex.string([byte])
         index += 1
+      } else if controlCharacters && isControl(at: index, length) {
+        for byte in bytes[index..<index + length] { result += "\\x" + Hex.string([byte]) }
+        index += length
       } else if byte == UInt8(ascii: "\\") {
         result += "\\\\"
         index += 1
@@ -87,6 +90,20 @@ public struct ByteString: Sendable, Hashable {
       }
     }
     return result
+  }
+
+  /// Whether a character could break a line, drive a terminal or reorder what is shown: C0, DEL, C1, the line and
+  /// paragraph separators, and the bidirectional controls.
+  private func isControl(at index: Int, _ length: Int) -> Bool {
+    switch length {
+    case 1: bytes[index] < 0x20 || bytes[index] == 0x7f
+    case 2: bytes[index] == 0xc2 && bytes[index + 1] < 0xa0
+    case 3:
+      bytes[index] == 0xe2
+        && (bytes[index + 1] == 0x80 && (0xa8...0xae).contains(bytes[index + 2])
+          || bytes[index + 1] == 0x81 && (0xa6...0xa9).contains(bytes[index + 2]))
+    default: false
+    }
   }
 
   /// The length of the valid UTF-8 sequence that starts at `index`, or 0 (RFC 3629, table of well-formed sequences).

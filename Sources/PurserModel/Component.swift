@@ -142,7 +142,9 @@ extension ByteString {
       }
     if isSafe { return escaped }
     var text = "'"
-    for character in printable { text += character == "'" ? "'\\''" : String(character) }
+    for scalar in printable.unicodeScalars {
+      if scalar == "'" { text += "'\\''" } else { text.unicodeScalars.append(scalar) }
+    }
     return text + "'"
   }
 }

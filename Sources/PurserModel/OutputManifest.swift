@@ -41,9 +41,6 @@ public struct OutputManifest: Sendable, Hashable {
     case link = 2
     case directory = 3
   }
-
-  /// Total size of the files in bytes.
-  public var byteCount: UInt64 { entries.reduce(0) { $0 + $1.size } }
 }
 
 // Format, version 1: a version byte; the number of patterns (u64), and each with its length (u64) before it; then per

@@ -22,9 +22,9 @@ public enum Timestamp {
     var rest = text.utf8[...]
     for (width, separator) in [(4, "-"), (2, "-"), (2, "T"), (2, ":"), (2, ":"), (2, "")] {
       let digits = rest.prefix(width)
-      guard digits.count == width, let value = Int64(String(decoding: digits, as: UTF8.self)), value >= 0 else {
-        return nil
-      }
+      guard digits.count == width, digits.allSatisfy(isDigit),
+        let value = Int64(String(decoding: digits, as: UTF8.self))
+      else { return nil }
       fields.append(value)
       rest = rest.dropFirst(width)
       if let expected = separator.utf8.first {
@@ -34,7 +34,7 @@ public enum Timestamp {
     }
     var fraction: Int64 = 0
     if rest.first == UInt8(ascii: ".") {
-      let digits = rest.dropFirst().prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      let digits = rest.dropFirst().prefix(while: isDigit)
       let padded = (String(decoding: digits, as: UTF8.self) + "000000").prefix(6)
       guard let value = Int64(padded) else { return nil }
       fraction = value
@@ -42,7 +42,11 @@ public enum Timestamp {
     }
     guard rest.isEmpty || rest.elementsEqual("Z".utf8) || rest.elementsEqual("+00:00".utf8) else { return nil }
     let (month, day) = (fields[1], fields[2])
-    guard (1...12).contains(month), (1...31).contains(day) else { return nil }
+    let isLeapYear = fields[0] % 4 == 0 && (fields[0] % 100 != 0 || fields[0] % 400 == 0)
+    let lastDays: [Int64] = [31, isLeapYear ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    guard (1...12).contains(month), (1...lastDays[Int(month) - 1]).contains(day), fields[3] < 24, fields[4] < 60,
+      fields[5] < 60
+    else { return nil }
     let year = month <= 2 ? fields[0] - 1 : fields[0]
     let (era, yearOfEra) = floorDivide(year, 400)
     let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
@@ -60,6 +64,10 @@ public enum Timestamp {
       return "\(microseconds / 60_000_000) min \(pad(microseconds / 1_000_000 % 60, 2)) s"
     default: return "\(microseconds / 3_600_000_000) h \(pad(microseconds / 60_000_000 % 60, 2)) min"
     }
+  }
+
+  private static func isDigit(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
   }
 
   private static func floorDivide(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {

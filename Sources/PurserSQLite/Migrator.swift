@@ -47,7 +47,7 @@ struct Migrator {
   /// Takes back the last `count` migrations. What they held is gone.
   func rollback(_ count: Int) throws(StoreError) {
     try verifyChecksums()
-    for _ in 0..<count {
+    for _ in 0..<max(0, count) {
       let version = try Self.check(connection)
       guard let migration = Migration.all.first(where: { $0.version == version }) else { return }
       try apply(migration.down(), to: version - 1) { () throws(StoreError) in

@@ -44,6 +44,7 @@ final class RecordDatabase {
     }
     let connection = try Connection(path: databasePath, mode: .readOnly)
     guard try Migrator.check(connection) == Migration.current else { return try writing() }
+    try connection.execute("PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0")
     reader = connection
     return connection
   }
@@ -79,7 +80,8 @@ final class RecordDatabase {
       let version = try Migrator.check(connection)
       guard try connection.text("PRAGMA journal_mode = WAL") == "wal" else {
         throw StoreError(
-          .unavailable, "the record store '\(databasePath)' cannot use a write-ahead log on this file system; "
+          .unavailable,
+          "the record store '\(databasePath)' cannot use a write-ahead log on this file system; "
             + "use --store with a local one")
       }
       try connection.execute(

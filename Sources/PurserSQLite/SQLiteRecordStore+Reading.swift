@@ -19,14 +19,14 @@ extension SQLiteRecordStore {
 
     """
 
-  package func records(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: TaskRecord] {
-    try read(else: [:]) { connection throws(StoreError) in
-      var found: [TaskKey: TaskRecord] = [:]
+  package func records(for keys: [TaskKey]) throws(StoreError) -> [TaskRecord?] {
+    try read(else: Array(repeating: nil, count: keys.count)) { connection throws(StoreError) in
+      var found: [TaskRecord?] = []
       var statement = try connection.statement(
         Self.recordColumns + "WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?")
       for key in keys {
         try statement.bind(key.values)
-        if try statement.step() { found[key] = Self.record(statement) }
+        found.append(try statement.step() ? Self.record(statement) : nil)
       }
       return found
     }

@@ -7,12 +7,7 @@ extension SQLiteRecordStore {
       for token in tokens { try Self.endAbandonedLease(token, now: run.now, connection) }
       let holders = try Self.leases(named: run.leases, connection)
       guard holders.isEmpty else { return .held(holders) }
-      let last = try connection.integer(
-        """
-        SELECT d.run_id FROM tasks t JOIN task_details d ON d.task_row = t.id
-        WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ? AND d.run_id IS NOT NULL
-        """, run.key.values)
-      guard last == run.previousRun else { return .moved }
+      guard try Self.isLastRun(run.previousRun, run.previousRunState, of: run.key, connection) else { return .moved }
 
       let previous = try connection.text(
         "SELECT status FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?", run.key.values)
@@ -58,6 +53,19 @@ extension SQLiteRecordStore {
       }
       return .opened(OpenRun(id: id, key: run.key, tokens: tokens))
     }
+  }
+
+  private static func isLastRun(
+    _ run: Int64?, _ state: RunState?, of key: TaskKey, _ connection: Connection
+  ) throws(StoreError) -> Bool {
+    var statement = try connection.statement(
+      """
+      SELECT n.id, n.status FROM tasks t JOIN task_details d ON d.task_row = t.id JOIN task_runs n ON n.id = d.run_id
+      WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?
+      """)
+    try statement.bind(key.values)
+    guard try statement.step() else { return run == nil }
+    return statement.integer(0) == run && statement.text(1).flatMap(RunState.init) == state
   }
 
   /// Removes the lease of a dead owner and closes the run that it left open.
@@ -132,14 +140,26 @@ extension SQLiteRecordStore {
           "INSERT OR REPLACE INTO run_blobs (run_id, role, path, blob_id) VALUES (?, 'saved', ?, ?)",
           [.integer(run.id), .blob(content.path.bytes), .integer(blob)])
       }
-      let list = JSON.object([
-        ("saved", .array(contents.map { content in
-          .object([("path", .string(content.path.escaped)), ("digest", .string(content.blob.digest.hex))])
-        }))
-      ])
+      let list = JSON.object([("saved", .array(try Self.savedContents(of: run, connection)))])
       try connection.run(
         "UPDATE task_runs SET execution_details = ? WHERE id = ?", [.text(list.serialized), .integer(run.id)])
     }
+  }
+
+  private static func savedContents(of run: OpenRun, _ connection: Connection) throws(StoreError) -> [JSON] {
+    var statement = try connection.statement(
+      """
+      SELECT r.path, b.digest FROM run_blobs r JOIN blobs b ON b.id = r.blob_id
+      WHERE r.run_id = ? AND r.role = 'saved' ORDER BY r.path
+      """)
+    try statement.bind([.integer(run.id)])
+    var contents: [JSON] = []
+    while try statement.step() {
+      let path = ByteString(bytes: statement.bytes(0) ?? [])
+      contents.append(
+        .object([("path", .string(path.escaped)), ("digest", .string(statement.digest(1)?.hex ?? ""))]))
+    }
+    return contents
   }
 
   /// A stale owner cannot publish: each of its tokens must still stand.

@@ -44,7 +44,10 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   package func schemaStatus() throws(StoreError) -> SchemaStatus {
     try locked { database throws(StoreError) in
       try database.inspect { connection throws(StoreError) in try Migrator(connection: connection).status() }
-    } ?? SchemaStatus(version: 0, migrations: Migration.all.map { SchemaStatus.Migration(version: $0.version, name: $0.name, appliedAt: nil) })
+    }
+      ?? SchemaStatus(
+        version: 0,
+        migrations: Migration.all.map { SchemaStatus.Migration(version: $0.version, name: $0.name, appliedAt: nil) })
   }
 
   /// Applies what is missing. Opening a store for writing does so too.

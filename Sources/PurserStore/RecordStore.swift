@@ -5,8 +5,8 @@ public import PurserModel
 /// Implementations are safe to use from several threads, and from several processes on one store. Every write is
 /// atomic. All operations throw ``StoreError``.
 public protocol RecordStore: Sendable {
-  /// The records of these tasks; those without one are left out. O(keys), one transaction.
-  func records(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: TaskRecord]
+  /// The records of these tasks, in their order; `nil` for one without. O(keys), one transaction.
+  func records(for keys: [TaskKey]) throws(StoreError) -> [TaskRecord?]
 
   /// Every record, or those of one storage key or pipeline, sorted by (storage key, pipeline, task).
   func records(storageKey: String?, pipeline: String?) throws(StoreError) -> [TaskRecord]
@@ -38,8 +38,8 @@ public protocol RecordStore: Sendable {
   /// A small blob and its content, as stored (encoded); `nil` for a large one or an unknown one.
   func inlineContent(_ digest: Digest) throws(StoreError) -> (blob: StoredBlob, content: [UInt8])?
 
-  /// Takes leases and opens a run under them, in one transaction. If any lease is held, or the task had a run that the
-  /// caller did not know of, nothing is written. Leases in `replacing` are removed first, if they still carry that
+  /// Takes leases and opens a run under them, in one transaction. If any lease is held, or the task's last run is another
+  /// or in another state than the caller knows of, no run is opened. Leases in `replacing` are removed first, if they still carry that
   /// token.
   func begin(_ run: NewRun, replacing tokens: [Int64]) throws(StoreError) -> BeginOutcome
 
@@ -206,6 +206,8 @@ public struct NewRun: Sendable {
   public var specification: String?
   /// The last run that the caller's decision took into account.
   public var previousRun: Int64?
+  /// The state that it was in then.
+  public var previousRunState: RunState?
   /// The leases to take.
   public var leases: [String]
   /// Boot and process name-space of the owner.
@@ -220,7 +222,8 @@ public struct NewRun: Sendable {
   /// Makes a request.
   public init(
     key: TaskKey, kind: String, actionKey: Digest, reasons: String, createdBy: String, specification: String? = nil,
-    previousRun: Int64?, leases: [String], worker: String, owner: LeaseProcess, now: String, expiresAt: String
+    previousRun: Int64?, previousRunState: RunState?, leases: [String], worker: String, owner: LeaseProcess, now: String,
+    expiresAt: String
   ) {
     self.key = key
     self.kind = kind
@@ -229,6 +232,7 @@ public struct NewRun: Sendable {
     self.createdBy = createdBy
     self.specification = specification
     self.previousRun = previousRun
+    self.previousRunState = previousRunState
     self.leases = leases
     self.worker = worker
     self.owner = owner

@@ -69,7 +69,7 @@ struct Step {
   /// Opens the run, as somebody who has just looked at the record.
   func begin(in store: any RecordStore, replacing tokens: [Int64] = []) throws -> OpenRun {
     var run = newRun
-    run.previousRun = try store.records(for: [key])[key]?.lastRun
+    run.previousRun = try store.records(for: [key])[0]?.lastRun
     guard case .opened(let open) = try store.begin(run, replacing: tokens) else {
       throw StoreError(.busy, "'\(key.task)' could not be opened")
     }
@@ -101,7 +101,8 @@ struct Step {
   func ending(_ state: RunState, _ status: TaskStatus?, exitCode: Int32?) -> RunOutcome {
     var outcome = RunOutcome(
       state: state, status: status, exitCode: exitCode, startedAt: Time.day(day), finishedAt: Time.day(day),
-      durationMicroseconds: 1234, fingerprint: fingerprint, specification: #"{"id":"\#(key.task)"}"#)
+      durationMicroseconds: 1234, fingerprint: fingerprint,
+      specification: JSON.object([("id", .string(key.task))]).serialized)
     outcome.treeNodes = treeNodes
     outcome.dependencies = upstream
     return outcome
@@ -132,7 +133,7 @@ struct Step {
 }
 
 extension RecordStore {
-  func record(_ key: TaskKey) throws -> TaskRecord? { try records(for: [key])[key] }
+  func record(_ key: TaskKey) throws -> TaskRecord? { try records(for: [key])[0] }
 
   func newestResult(of step: Step) throws -> ActionResult {
     try #require(try results(for: [step.actionKey])[step.actionKey]?.first)

@@ -30,7 +30,7 @@ class Entry:
     name: str
     command: list[str]
     prepare: list[str] | None = None
-    runs: int | None = None  # per round; None: as the workload says; 1, for slow ones, also means no warm-up run
+    runs: int | None = None  # per round; None: as the workload says
     bytes: int = 0  # hashed by one run; 0 when that makes no sense
     note: str = ""
     rounds: list[list[float]] = field(default_factory=list)  # seconds
@@ -141,8 +141,7 @@ class Bench:
         for number in range(rounds):
             each_round()
             for entry in entries if number % 2 == 0 else reversed(entries):
-                once = entry.runs == 1
-                entry.rounds.append(self.time_once(entry, cwd, entry.runs or runs, 0 if once else warmup))
+                entry.rounds.append(self.time_once(entry, cwd, entry.runs or runs, warmup))
 
     def peak(self, entry: Entry, cwd: Path) -> None:
         """Peak memory, by GNU time: its own 1 to 2 MiB before the exec are the least that it can see."""

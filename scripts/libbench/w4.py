@@ -124,7 +124,7 @@ def one_file(bench: Bench, folder: Path, size: int) -> Section:
         if hash_file.digest() != expected:
             purser.wrong.append("gives another digest than openssl")
     if sha256sum:
-        entries.append(Entry("sha256sum", [sha256sum, name], runs=1, bytes=size))
+        entries.append(Entry("sha256sum", [sha256sum, name], bytes=size))
 
     limits: list[float] = []
 
@@ -134,8 +134,8 @@ def one_file(bench: Bench, folder: Path, size: int) -> Section:
             limits.append(one_core_limit(bench, openssl))
 
     large = size > 4 * GIB
-    bench.measure(entries, folder, rounds=2 if large else 5 if bench.full else 3, runs=1 if large else 3,
-                  warmup=0 if large else 1, each_round=each_round)
+    bench.measure(entries, folder, rounds=3 if large else 9 if bench.full else 7, runs=1, warmup=0,
+                  each_round=each_round)
     bench.peak(purser, folder)
 
     section = Section(f"W4: one file of {size // GIB} GiB, page cache warm", entries)
@@ -196,7 +196,7 @@ def trees(bench: Bench, folder: Path) -> Iterator[Section]:
     edited, size = tree / "d42" / "f777", TREE_FILES * FILE_SIZE
     floor, how = bench.compile("tree", ["crypto"])
     hash_tree = Hash(bench, folder, "tree")
-    rounds = 6 if bench.full else 3
+    rounds = 21 if bench.full else 11  # of one run each: the closer the pairs, the less the noise between them
 
     purser = Entry("purser hash, no stat cache", hash_tree.command, prepare=hash_tree.forget, bytes=size,
                    note="writes the stat cache too")
@@ -208,7 +208,7 @@ def trees(bench: Bench, folder: Path) -> Iterator[Section]:
     if sha256sum := bench.find("sha256sum"):
         pipe = f"find tree -type f -print0 | xargs -0 -P2 -n 500 '{sha256sum}'"
         hashing.append(Entry("find | xargs -P2 sha256sum", ["sh", "-c", pipe], bytes=size))
-    bench.measure(hashing, folder, rounds=rounds, runs=3)
+    bench.measure(hashing, folder, rounds=rounds, runs=1, warmup=0)
     bench.peak(purser, folder)
     if git := bench.find("git"):
         repository = Git(bench, folder, git)
@@ -237,7 +237,7 @@ def trees(bench: Bench, folder: Path) -> Iterator[Section]:
         unchanged += [diff_files, status]
 
     bench.run(hash_tree.command, folder)
-    bench.measure(unchanged, folder, rounds=rounds, runs=5)
+    bench.measure(unchanged, folder, rounds=rounds, runs=1)
     bench.peak(warm_hash, folder)
     if dvc_status:
         unchanged.append(dvc_status)
@@ -261,14 +261,14 @@ def dvc_entries(bench: Bench, folder: Path, dvc: str) -> tuple[Entry, Entry]:
     add = Entry("dvc add", [dvc, "--cd", str(place), "add", "-q", "tree"], bytes=TREE_FILES * FILE_SIZE,
                 note="once; copies into its cache too")
     bench.measure([add], place, rounds=1, runs=1, warmup=0)
-    status = Entry("dvc status", [dvc, "--cd", str(place), "status", "-q"], runs=1, note="once")
+    status = Entry("dvc status", [dvc, "--cd", str(place), "status", "-q"], note="once")
     flip(place / "tree" / "d42" / "f777", 0)
     if bench.run(status.command, place, check=False).returncode == 0:
         status.wrong.append("skips a file that changed")
     flip(place / "tree" / "d42" / "f777", 0)
     if bench.run(status.command, place, check=False).returncode != 0:
         status.wrong.append("sees a change where there is none")
-    bench.measure([status], place, rounds=1, runs=1)
+    bench.measure([status], place, rounds=1, runs=1, warmup=0)
     return add, status
 
 
