@@ -284,10 +284,11 @@ struct Surveyor {
 }
 
 extension FileError {
-  /// The same error about the path as the user declared it, where it is about that path itself.
+  /// The same error about the path as the user declared it.
   func naming(_ path: ByteString) -> FileError {
     var renamed = self
-    if self.path.lastPathComponent == path.lastPathComponent { renamed.path = path }
+    // A path inside a declared folder is named itself; what is behind a declared link is not what the user wrote.
+    if !self.path.isWithin(path) { renamed.path = path }
     return renamed
   }
 }

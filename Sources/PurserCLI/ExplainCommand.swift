@@ -71,7 +71,7 @@ private func evidence(_ reasons: JSON, _ console: Console) -> [String] {
     let kind = reason["kind"]?.string ?? ""
     if let changes = reason["changes"]?.array {
       for change in changes {
-        let name = console.paint(change["name"]?.string ?? "", .yellow)
+        let name = console.paint(printable(change["name"]?.string ?? ""), .yellow)
         let what: String =
           switch (change["was"]?.string, change["is"]?.string) {
           case (nil, let now?): "added, is \(short(now))"
@@ -83,7 +83,7 @@ private func evidence(_ reasons: JSON, _ console: Console) -> [String] {
       }
     } else if let paths = reason["paths"]?.array {
       for path in paths.compactMap(\.string) {
-        lines.append("  \(console.paint(path, .yellow))  (outputs)  \(kind == "outputMissing" ? "missing" : "modified")")
+        lines.append("  \(console.paint(printable(path), .yellow))  (outputs)  \(kind == "outputMissing" ? "missing" : "modified")")
       }
     } else if let tasks = reason["tasks"]?.array {
       lines.append("  upstream not done: \(tasks.compactMap(\.string).joined(separator: ", "))")
@@ -102,8 +102,13 @@ private func evidence(_ reasons: JSON, _ console: Console) -> [String] {
   return lines
 }
 
+/// Escaped text for a terminal: without control characters.
+private func printable(_ text: String) -> String {
+  ByteString(escaped: text)?.printable ?? text
+}
+
 /// Digests are cut to 12 digits; other values stand in full.
 private func short(_ value: String) -> String {
   let isDigest = value.count >= 64 && value.prefix(64).allSatisfy(\.isHexDigit)
-  return isDigest ? String(value.prefix(12) + value.dropFirst(64)) : value
+  return isDigest ? String(value.prefix(12) + value.dropFirst(64)) : printable(value)
 }

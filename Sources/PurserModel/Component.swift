@@ -70,9 +70,13 @@ public struct Component: Sendable, Hashable {
   }
 
   /// The name as people see it: the path itself, or `env HOME`, `tool python3`, `argv`, `task clean`.
-  public var label: String {
-    let text = name.escaped
-    return switch tag {
+  public var label: String { label(name.escaped) }
+
+  /// The same for messages: without control characters.
+  public var printableLabel: String { label(name.printable) }
+
+  private func label(_ text: String) -> String {
+    switch tag {
     case .codeFile, .codeTree, .inputFile, .inputTree: text
     case .codeLink, .inputLink: "link \(text)"
     case .codePattern, .inputPattern: "pattern \(text)"

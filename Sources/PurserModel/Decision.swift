@@ -67,9 +67,9 @@ public enum Reason: Sendable, Hashable {
     case .failed: "failed last time"
     case .interrupted: "was interrupted"
     case .incomplete(let done, let total): "incomplete, \(done) of \(total) done"
-    case .codeChanged(let changes): "code changed: " + Reason.list(changes.map(\.label))
-    case .inputsChanged(let changes): "inputs changed: " + Reason.list(changes.map(\.label))
-    case .dataChanged(let changes): "data changed: " + Reason.list(changes.map(\.label))
+    case .codeChanged(let changes): "code changed: " + Reason.list(changes.map(\.printableLabel))
+    case .inputsChanged(let changes): "inputs changed: " + Reason.list(changes.map(\.printableLabel))
+    case .dataChanged(let changes): "data changed: " + Reason.list(changes.map(\.printableLabel))
     case .upstreamPending(let tasks): "upstream not done: " + Reason.list(tasks)
     case .outputMissing(let paths): "output missing: " + Reason.list(paths.map(\.printable))
     case .outputModified(let paths): "output modified: " + Reason.list(paths.map(\.printable))

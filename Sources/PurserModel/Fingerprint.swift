@@ -52,6 +52,9 @@ public struct Change: Sendable, Hashable {
   /// The component's name as people see it.
   public var label: String { Component(tag, name, .absent).label }
 
+  /// The same for messages: without control characters.
+  public var printableLabel: String { Component(tag, name, .absent).printableLabel }
+
   /// What differs between two lists of components, each sorted by (tag, name). O(n + m).
   public static func between(_ old: [Component], _ new: [Component]) -> [Change] {
     var changes: [Change] = []

@@ -10,7 +10,7 @@ struct MigrationTests {
 
   /// The schema after the first `count` up scripts, each by itself.
   private func expectedSchema(after count: Int64) throws -> [String] {
-    let database = try Database("expected-\(count).db")
+    let database = try Database(ByteString("expected-\(count).db"))
     for migration in Migration.all where migration.version <= count {
       try database.connection.execute(String(decoding: migration.up(), as: UTF8.self))
     }
@@ -20,7 +20,7 @@ struct MigrationTests {
   private func fill(_ store: SQLiteRecordStore) throws {
     for task in ["a", "b"] {
       var step = Step(task)
-      step.outputs = ["\(task).csv": task]
+      step.outputs = [ByteString("\(task).csv"): task]
       step.log = "log"
       step.upstream = task == "b" ? ["a"] : []
       step.treeNodes = [digest("tree"): [1]]
