@@ -41,7 +41,7 @@ let package = Package(
       swiftSettings: settings
     ),
     .target(name: "PurserStore", dependencies: ["PurserModel", "CLinux"], swiftSettings: settings),
-    .target(name: "PurserHashing", dependencies: ["PurserModel", "CCrypto"], swiftSettings: settings),
+    .target(name: "PurserHashing", dependencies: ["PurserModel", "CCrypto", "CLinux"], swiftSettings: settings),
     .target(name: "PurserModel", swiftSettings: settings),
     .target(name: "CSpawn"),
     .target(name: "CLinux"),

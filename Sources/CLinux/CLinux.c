@@ -111,6 +111,11 @@ int purser_is_network_filesystem(const char *path) {
   }
 }
 
+long long purser_filesystem_type(int fd) {
+  struct statfs info;
+  return fstatfs(fd, &info) == 0 ? (long long)(unsigned)info.f_type : -errno;
+}
+
 void purser_wait_for_process(pid_t pid, int milliseconds) {
   struct pollfd entry = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
   poll(&entry, 1, milliseconds);

@@ -33,7 +33,9 @@ struct Restorer {
         try files.remove(output)
       }
     }
-    for output in spec.outputs where !Glob.isPattern(output) { try files.makeParent(of: output) }
+    for output in spec.outputs {
+      try files.makeParent(of: Glob.isPattern(output) ? Glob.literalFolder(of: output).appending(path: "*") : output)
+    }
   }
 
   /// Makes what is on disk equal to a result: what is right stays, what is wrong is replaced, what is extra goes. All

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Synchronization
 
@@ -14,18 +15,13 @@ package protocol FileClock: Sendable {
   func granularity(ofDescriptor descriptor: Int32, device: UInt64) -> Int64
 }
 
-// <sys/statfs.h> is not in Swift's Glibc module. The first member of struct statfs is f_type, a C long, on every
-// 64-bit Linux; the whole is 120 bytes.
-@_silgen_name("fstatfs")
-private func fstatfs(_ descriptor: Int32, _ status: UnsafeMutableRawPointer) -> Int32
-
 /// The kernel's coarse clock, which stamps files.
 package final class SystemFileClock: FileClock {
   /// Two seconds: FAT's, and the safe guess for a file system that is not known.
   package static let coarsest: Int64 = 2_000_000_000
 
   /// `f_type` of the file systems that stamp with CLOCK_REALTIME_COARSE or finer: ext4, xfs, btrfs, tmpfs, overlayfs.
-  private static let fine: Set<UInt> = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630]
+  private static let fine: [Int64] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630]
 
   private let twoTicks: Int64
   /// A list: there are few devices, and the first use of a dictionary's type costs a short-lived process more.
@@ -46,12 +42,8 @@ package final class SystemFileClock: FileClock {
 
   package func granularity(ofDescriptor descriptor: Int32, device: UInt64) -> Int64 {
     if let known = byDevice.withLock({ $0.first { $0.device == device } }) { return known.granularity }
-    let type = withUnsafeTemporaryAllocation(of: UInt.self, capacity: 32) { words -> UInt? in
-      guard let base = words.baseAddress else { return nil }
-      words.initialize(repeating: 0)
-      return fstatfs(descriptor, base) == 0 ? words[0] & 0xffff_ffff : nil
-    }
-    guard let type else { return Self.coarsest }
+    let type = purser_filesystem_type(descriptor)
+    guard type >= 0 else { return Self.coarsest }
     let granularity = Self.fine.contains(type) ? twoTicks : Self.coarsest
     byDevice.withLock { $0.append((device, granularity)) }
     return granularity

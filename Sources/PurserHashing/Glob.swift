@@ -27,18 +27,19 @@ package struct Glob: Sendable, Hashable {
     alternatives = try GlobParser(pattern: pattern).parse().map(GlobPath.init)
   }
 
-  /// Whether a path is meant as a pattern: it has a `*`, a `?` or a `[` that no backslash precedes. (Braces alone do
-  /// not make one: shells expand them before, and `${A}` is a pipeline's variable.)
+  /// Whether a path is meant as a pattern: it has a `*`, a `?` or a `[`. With a backslash before it, that is a pattern
+  /// which matches the one name. (Braces alone do not make one: shells expand them before, and `${A}` is a pipeline's
+  /// variable.)
   package static func isPattern(_ path: ByteString) -> Bool {
-    var index = 0
-    while index < path.count {
-      switch path.bytes[index] {
-      case UInt8(ascii: "*"), UInt8(ascii: "?"), UInt8(ascii: "["): return true
-      case UInt8(ascii: "\\"): index += 2
-      default: index += 1
-      }
-    }
-    return false
+    path.bytes.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "[") }
+  }
+
+  /// The folder that everything which a pattern matches lies below, as far as its text tells; empty for the root.
+  package static func literalFolder(of pattern: ByteString) -> ByteString {
+    let special: [UInt8] = Array("*?[{\\".utf8)
+    let prefix = pattern.bytes.prefix { !special.contains($0) }
+    guard let slash = prefix.lastIndex(of: UInt8(ascii: "/")) else { return "" }
+    return ByteString(prefix[..<slash])
   }
 
   /// Whether a path, written like the pattern (both absolute or both relative to the root), matches as a whole.

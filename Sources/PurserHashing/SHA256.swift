@@ -5,41 +5,32 @@ package import PurserModel
 // OpenSSL's SHA256_Init, SHA256_Update and SHA256_Final, not EVP: measured on OpenSSL 3.0, the first EVP_MD_fetch of a
 // process costs 0.60–0.69 ms (it registers every algorithm of the default provider), which is more than all else
 // that a hit does; these three cost 0.5 µs, and half as much as EVP for a short message (0.07 against 0.15 µs). They
-// run the same assembly (SHA extensions included), are exported by every libcrypto since 0.9.8, and take 4 MB of
-// providers out of a static executable. Declared here since CCrypto's header leaves out <openssl/sha.h>, where they
-// carry a deprecation mark.
-@_silgen_name("SHA256_Init")
-private func sha256Init(_ context: UnsafeMutableRawPointer) -> Int32
-@_silgen_name("SHA256_Update")
-private func sha256Update(_ context: UnsafeMutableRawPointer, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int32
-@_silgen_name("SHA256_Final")
-private func sha256Final(_ digest: UnsafeMutableRawPointer, _ context: UnsafeMutableRawPointer) -> Int32
+// run the same assembly (SHA extensions included), are exported by every libcrypto since 0.9.8, need no initialisation
+// (and so no OPENSSL_CONF), and take 4 MB of providers out of a static executable.
 
 /// A SHA-256 computation (FIPS 180-4), fed piece by piece.
 ///
 /// One instance may hash any number of messages, one after the other: ``finalize()`` makes it ready for the next.
 /// Not for two threads at once, which the compiler sees to. About 1.5–2.0 GB/s on a core with SHA extensions.
 package struct SHA256: ~Copyable {
-  private let context: UnsafeMutableRawPointer
-  /// sizeof(SHA256_CTX) is 112 in every OpenSSL (eight state words, a 64-bit length, a block, two counters).
-  private static let contextSize = 112
+  private let context: UnsafeMutablePointer<SHA256_CTX>
 
   /// A computation at the start of a message.
   package init() {
-    context = .allocate(byteCount: Self.contextSize, alignment: 16)
-    _ = sha256Init(context)
+    context = .allocate(capacity: 1)
+    _ = SHA256_Init(context)
   }
 
   deinit {
     // The state may have seen an HMAC's key.
-    OPENSSL_cleanse(context, Self.contextSize)
+    OPENSSL_cleanse(context, MemoryLayout<SHA256_CTX>.size)
     context.deallocate()
   }
 
   /// Appends bytes to the message.
   package mutating func update(_ bytes: UnsafeRawBufferPointer) {
     guard bytes.count > 0 else { return }
-    _ = sha256Update(context, bytes.baseAddress, bytes.count)
+    _ = SHA256_Update(context, bytes.baseAddress, bytes.count)
   }
 
   /// Appends bytes to the message.
@@ -71,13 +62,13 @@ package struct SHA256: ~Copyable {
   package mutating func finalize() -> Digest {
     let digest = withUnsafeTemporaryAllocation(byteCount: Digest.byteCount, alignment: 8) { buffer -> Digest in
       guard let base = buffer.baseAddress else { preconditionFailure("a buffer of 32 bytes has a base") }
-      _ = sha256Final(base, context)
+      _ = SHA256_Final(base, context)
       guard let digest = Digest(bytes: UnsafeRawBufferPointer(buffer)) else {
         preconditionFailure("32 bytes are a digest")
       }
       return digest
     }
-    _ = sha256Init(context)
+    _ = SHA256_Init(context)
     return digest
   }
 

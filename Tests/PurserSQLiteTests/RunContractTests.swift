@@ -145,9 +145,13 @@ struct RunContractTests {
     let step = Step("clean")
     let first = try step.run(in: store)
     try step.run(in: store)
-    for previous in [nil, first.id, 1000] {
+    let last = try #require(try store.record(step.key)?.lastRun)
+    let stale: [(Int64?, RunState?)] = [
+      (nil, nil), (first.id, .completed), (1000, .completed), (last, .running), (last, nil),
+    ]
+    for (previous, state) in stale {
       var stale = step.newRun
-      stale.previousRun = previous
+      (stale.previousRun, stale.previousRunState) = (previous, state)
       guard case .moved = try store.begin(stale, replacing: []) else {
         Issue.record("begun with an old decision")
         return
@@ -208,7 +212,7 @@ struct RunContractTests {
     let first = try step.begin(in: store)
     let second = try step.begin(in: store, replacing: first.tokens)
     guard case .held(let leases) = try store.begin(step.newRun, replacing: first.tokens) else {
-      Issue.record("a stale token took a lease away")
+      Issue.record("an old token took a lease away")
       return
     }
     #expect(leases.map(\.token) == second.tokens)

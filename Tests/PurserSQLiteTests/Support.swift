@@ -62,18 +62,22 @@ struct Step {
   var newRun: NewRun {
     NewRun(
       key: key, kind: "run", actionKey: actionKey, reasons: #"[{"kind":"neverRan"}]"#, createdBy: "me@here",
-      previousRun: nil, leases: leases ?? ["task \(key.storageKey) \(key.pipeline) \(key.task)"], worker: "boot/pid",
-      owner: owner, now: Time.day(day), expiresAt: Time.day(day + 1))
+      specification: specification, previousRun: nil, previousRunState: nil,
+      leases: leases ?? ["task \(key.storageKey) \(key.pipeline) \(key.task)"], worker: "boot/pid", owner: owner,
+      now: Time.day(day), expiresAt: Time.day(day + 1))
   }
 
-  /// Opens the run, as somebody who has just looked at the record.
+  var specification: String { JSON.object([("id", .string(key.task))]).serialized }
+
+  /// Opens the run, as somebody who has just looked at the record, and who looks again if it was moved.
   func begin(in store: any RecordStore, replacing tokens: [Int64] = []) throws -> OpenRun {
-    var run = newRun
-    run.previousRun = try store.records(for: [key])[0]?.lastRun
-    guard case .opened(let open) = try store.begin(run, replacing: tokens) else {
-      throw StoreError(.busy, "'\(key.task)' could not be opened")
+    for _ in 0..<2 {
+      var run = newRun
+      let record = try store.record(key)
+      (run.previousRun, run.previousRunState) = (record?.lastRun, record?.lastRunState)
+      if case .opened(let open) = try store.begin(run, replacing: tokens) { return open }
     }
-    return open
+    throw StoreError(.busy, "'\(key.task)' could not be opened")
   }
 
   var manifest: OutputManifest {
@@ -101,8 +105,7 @@ struct Step {
   func ending(_ state: RunState, _ status: TaskStatus?, exitCode: Int32?) -> RunOutcome {
     var outcome = RunOutcome(
       state: state, status: status, exitCode: exitCode, startedAt: Time.day(day), finishedAt: Time.day(day),
-      durationMicroseconds: 1234, fingerprint: fingerprint,
-      specification: JSON.object([("id", .string(key.task))]).serialized)
+      durationMicroseconds: 1234, fingerprint: fingerprint, specification: specification)
     outcome.treeNodes = treeNodes
     outcome.dependencies = upstream
     return outcome

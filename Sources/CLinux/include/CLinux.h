@@ -24,6 +24,9 @@ int purser_reflink(int to, int from);
 /// 1 for a network or user-space file system (NFS, SMB, 9p, FUSE, Lustre, …), 0 for a local one.
 int purser_is_network_filesystem(const char *path);
 
+/// The `f_type` of the file system that an open file is on, or a negative errno.
+long long purser_filesystem_type(int fd);
+
 /// Waits until the process ends, at most `milliseconds`; just so long where there is no such process.
 void purser_wait_for_process(pid_t pid, int milliseconds);
 

@@ -1,0 +1,182 @@
+import Dispatch
+import Glibc
+import PurserModel
+import PurserStore
+import Synchronization
+import Testing
+
+@testable import PurserSQLite
+
+@Suite("Several writers", .serialized)
+struct ConcurrencyTests {
+  @Test("of 2,000 writes through two stores and four threads none is lost", .temporaryFolder)
+  func twoStores() throws {
+    let folder = TemporaryFolder.current("store")
+    let stores = try (0..<2).map { _ in
+      try SQLiteRecordStore(directory: folder, isDurable: false, now: { Time.day(1) })
+    }
+    let failures = Mutex<[String]>([])
+    DispatchQueue.concurrentPerform(iterations: 4) { thread in
+      do {
+        for number in 0..<250 {
+          var step = Step("task \(thread) \(number)", version: "\(number % 10)")
+          step.outputs = ["a": "\(number % 7)"]
+          try step.run(in: stores[thread % 2])
+        }
+      } catch {
+        failures.withLock { $0.append("\(error)") }
+      }
+    }
+    #expect(failures.withLock { $0 } == [])
+    // Each run is a write to open it and one to close it.
+    let database = try Database()
+    #expect(try database.count("task_runs") == 1000)
+    #expect(try database.rows("SELECT count(*), count(DISTINCT task_id), status FROM tasks", columns: 3)
+      == ["1000|1000|SUCCESS"])
+    #expect(try database.count("action_results") == 1000)
+    #expect(try database.count("task_locks") == 0)
+    #expect(try database.count("blobs") == 7)
+    #expect(try database.count("components") == 1010)
+    #expect(try database.rows("PRAGMA integrity_check") == ["ok"])
+    #expect(try database.rows("PRAGMA foreign_key_check", columns: 3) == [])
+  }
+
+  @Test("one task is begun by one of many at a time", .temporaryFolder)
+  func oneOwner() throws {
+    let folder = TemporaryFolder.current("store")
+    let opened = Atomic<Int>(0)
+    let failures = Mutex<[String]>([])
+    DispatchQueue.concurrentPerform(iterations: 8) { thread in
+      do {
+        let store = try SQLiteRecordStore(directory: folder, isDurable: false, now: { Time.day(1) })
+        if case .opened = try store.begin(Step("clean").newRun, replacing: []) { opened.add(1, ordering: .relaxed) }
+      } catch {
+        failures.withLock { $0.append("\(error)") }
+      }
+    }
+    #expect(failures.withLock { $0 } == [])
+    let count = opened.load(ordering: .relaxed)
+    #expect(count == 1)
+    #expect(try Database().count("task_runs") == 1)
+  }
+
+  @Test("a reader sees one moment, whatever others write", .temporaryFolder)
+  func snapshot() throws {
+    let (reader, writer) = (try openSQLite(), try openSQLite())
+    try Step("a").run(in: writer)
+    let counts: [Int64?] = try reader.read(else: []) { connection throws(StoreError) in
+      let before = try connection.integer("SELECT count(*) FROM tasks")
+      do { try Step("b").run(in: writer) } catch { throw StoreError(.io, "\(error)") }
+      return [before, try connection.integer("SELECT count(*) FROM tasks")]
+    }
+    #expect(counts == [1, 1])
+    #expect(try reader.records(storageKey: nil, pipeline: nil).count == 2)
+  }
+
+  @Test("a write waits for another process that holds the gate for a while", .temporaryFolder)
+  func waitsForTheGate() throws {
+    let step = Step("clean")
+    let store = try openSQLite()
+    try step.run(in: store)
+    let gate = TemporaryFolder.current("store/write.lock")
+    let fifo = TemporaryFolder.current("release")
+    try #require(fifo.withCString { mkfifo($0, 0o600) } == 0)
+    // Says that it holds the lock, and lets go when the FIFO was opened and closed.
+    let script = """
+      import fcntl, sys
+      f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print("held", flush=True); open(sys.argv[2]).read()
+      """
+    let command = "exec python3 -c '\(script)' '\(gate)' '\(fifo)'"
+    let holder = try #require(popen(command, "r"))
+    defer { pclose(holder) }
+    var line = [CChar](repeating: 0, count: 16)
+    try #require(fgets(&line, Int32(line.count), holder) != nil)
+
+    let isDone = Atomic<Bool>(false)
+    let failure = Mutex<String?>(nil)
+    let group = DispatchGroup()
+    DispatchQueue.global().async(group: group) {
+      do { try step.run(in: store) } catch { failure.withLock { $0 = "\(error)" } }
+      isDone.store(true, ordering: .sequentiallyConsistent)
+    }
+    // The kernel lists who waits for a lock with an arrow; reading is not kept from by the gate.
+    while try !Self.isWaiting(forLockOn: gate), !isDone.load(ordering: .sequentiallyConsistent) { sched_yield() }
+    let wasDone = isDone.load(ordering: .sequentiallyConsistent)
+    #expect(!wasDone)
+    #expect(try openSQLite().record(step.key)?.status == .success)
+
+    close(fifo.withCString { open($0, O_WRONLY | O_CLOEXEC) })
+    group.wait()
+    #expect(failure.withLock { $0 } == nil)
+    #expect(try store.runs(matching: RunFilter()).count == 2)
+  }
+
+  @Test("a gate that stays shut is reported with its holder", .temporaryFolder)
+  func busyGate() throws {
+    let path = TemporaryFolder.current("write.lock").escaped
+    let first = try WriterGate(path: path)
+    let second = try WriterGate(path: path)
+    var name = try #require(try TemporaryFolder(path: "/proc/self").bytes(ofPseudoFile: "comm"))
+    name.removeLast()
+    try first.hold { () throws(StoreError) in
+      let error = #expect(throws: StoreError.self) { try second.hold(seconds: 1) { () throws(StoreError) in } }
+      #expect(error?.code == .busy)
+      #expect(
+        error?.message == "'\(path)' has been held for 1 s by process \(getpid()) "
+          + "(\(String(decoding: name, as: UTF8.self))); wait until it is done and try again")
+    }
+    try second.hold(seconds: 1) { () throws(StoreError) in }
+  }
+
+  @Test("a body that throws leaves the gate open", .temporaryFolder)
+  func throwingBody() throws {
+    let path = TemporaryFolder.current("write.lock").escaped
+    let first = try WriterGate(path: path)
+    let second = try WriterGate(path: path)
+    #expect(code { try first.hold { () throws(StoreError) in throw StoreError(.full, "") } } == .full)
+    try second.hold(seconds: 1) { () throws(StoreError) in }
+    let store = try openSQLite()
+    #expect(
+      code { try store.write { _ throws(StoreError) in throw StoreError(.full, "") } } == .full)
+    try Step("a").run(in: try openSQLite())
+  }
+
+  @Test("a write that fails is undone as a whole", .temporaryFolder)
+  func rollback() throws {
+    let store = try openSQLite()
+    try Step("a").run(in: store)
+    #expect(
+      code {
+        try store.write { connection throws(StoreError) in
+          try connection.execute("DELETE FROM task_details; DELETE FROM tasks; INSERT INTO nowhere VALUES (1)")
+        }
+      } == .io)
+    #expect(try store.record(key("a"))?.status == .success)
+    try Step("a").run(in: store)
+  }
+
+  private static func isWaiting(forLockOn path: ByteString) throws -> Bool {
+    var info = stat()
+    try #require(path.withCString { stat($0, &info) } == 0)
+    let locks = try #require(try TemporaryFolder(path: "/proc").bytes(ofPseudoFile: "locks"))
+    return String(decoding: locks, as: UTF8.self).split(separator: "\n").contains {
+      $0.contains("-> FLOCK") && $0.contains(":\(info.st_ino) ")
+    }
+  }
+}
+
+extension TemporaryFolder {
+  /// The bytes of a file that does not know its size.
+  func bytes(ofPseudoFile name: ByteString) throws -> [UInt8]? {
+    let descriptor = self(name).withCString { open($0, O_RDONLY | O_CLOEXEC) }
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var content: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    while true {
+      let count = read(descriptor, &buffer, buffer.count)
+      guard count > 0 else { return content }
+      content += buffer[0..<count]
+    }
+  }
+}
