@@ -65,7 +65,7 @@ int purser_lock(int fd, int milliseconds) {
   return 0;
 }
 
-int purser_open_beneath(int directory, const char *path, int flags, mode_t mode) {
+int purser_open_beneath(int directory, const char *path, int flags, unsigned mode) {
   struct open_how how = {
       .flags = (unsigned long long)(flags | O_CLOEXEC),
       .mode = (flags & O_CREAT) ? mode : 0,
@@ -80,9 +80,9 @@ int purser_open_root(const char *path) {
   return fd < 0 ? -errno : fd;
 }
 
-int purser_random(void *buffer, size_t size) {
-  ssize_t count = getrandom(buffer, size, 0);
-  return count == (ssize_t)size ? 0 : count < 0 ? -errno : -EIO;
+int purser_random(void *buffer, long size) {
+  ssize_t count = getrandom(buffer, (size_t)size, 0);
+  return count == size ? 0 : count < 0 ? -errno : -EIO;
 }
 
 int purser_reflink(int to, int from) { return ioctl(to, FICLONE, from) == 0 ? 0 : -errno; }
@@ -116,7 +116,7 @@ long long purser_filesystem_type(int fd) {
   return fstatfs(fd, &info) == 0 ? (long long)(unsigned)info.f_type : -errno;
 }
 
-void purser_wait_for_process(pid_t pid, int milliseconds) {
+void purser_wait_for_process(int pid, int milliseconds) {
   struct pollfd entry = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
   poll(&entry, 1, milliseconds);
   if (entry.fd >= 0) close(entry.fd);

@@ -51,7 +51,7 @@ struct MigrationTests {
   func released() {
     #expect(
       Migration.all.prefix(3).map { "\($0.name) \($0.checksum)" } == [
-        "001_kptn_tables CHECKSUM1", "002_runs_and_events CHECKSUM2", "003_action_cache CHECKSUM3",
+        "001_kptn_tables cff807db6da125ac", "002_runs_and_events 6599807397c15c4f", "003_action_cache 6095f664b5778285",
       ])
   }
 

@@ -1,22 +1,21 @@
 #ifndef PURSER_CLINUX_H
 #define PURSER_CLINUX_H
 
-// What Purser needs of Linux and glibc that Swift cannot call directly. Every function returns 0 or a descriptor on
-// success and a negative errno on failure.
-
-#include <sys/types.h>
+// What Purser needs of Linux and glibc that Swift cannot call directly. No header is included here: its types would then
+// belong to this module and not to Glibc. Every function returns 0, a descriptor or a value on success, and a negative
+// errno on failure.
 
 /// flock(fd, LOCK_EX), waiting in the kernel's queue for at most `milliseconds`; -ETIMEDOUT when that is over.
 int purser_lock(int fd, int milliseconds);
 
 /// Opens `path` beneath `directory`, following no symbolic link and no `..` out of it (openat2).
-int purser_open_beneath(int directory, const char *path, int flags, mode_t mode);
+int purser_open_beneath(int directory, const char *path, int flags, unsigned mode);
 
 /// Opens a folder as a starting point only (O_PATH).
 int purser_open_root(const char *path);
 
 /// Random bytes from the kernel; 0 or a negative errno.
-int purser_random(void *buffer, size_t size);
+int purser_random(void *buffer, long size);
 
 /// Makes the whole of `to` share the extents of `from` (FICLONE); -EOPNOTSUPP where the file system cannot.
 int purser_reflink(int to, int from);
@@ -28,6 +27,6 @@ int purser_is_network_filesystem(const char *path);
 long long purser_filesystem_type(int fd);
 
 /// Waits until the process ends, at most `milliseconds`; just so long where there is no such process.
-void purser_wait_for_process(pid_t pid, int milliseconds);
+void purser_wait_for_process(int pid, int milliseconds);
 
 #endif
