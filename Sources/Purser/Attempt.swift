@@ -281,7 +281,7 @@ extension TaskCache {
     guard let attempt = try open(spec, assessment, kind: "restore", willWait: willWait) else { return false }
     do {
       let found = try assessment.outputs ?? scan(spec)
-      try restorer.restore(result, over: found.manifest, for: attempt.run)
+      try restorer.restore(result, of: spec, over: found.manifest, for: attempt.run)
       try attempt.finish(restored: result)
       return true
     } catch {

@@ -40,11 +40,13 @@ struct Restorer {
 
   /// Makes what is on disk equal to a result: what is right stays, what is wrong is replaced, what is extra goes. All
   /// contents are verified before the first of them is put in place.
-  func restore(_ result: ActionResult, over found: OutputManifest, for run: OpenRun) throws(StoreError) {
+  func restore(
+    _ result: ActionResult, of spec: TaskSpec, over found: OutputManifest, for run: OpenRun
+  ) throws(StoreError) {
     guard result.manifest.digest == result.outputsVersion else {
       throw StoreError(.corrupt, "the stored list of outputs is damaged; it is not restored")
     }
-    try requireWithinPatterns(result.manifest)
+    try require(result.manifest, toStayWithin: spec.outputs)
     var present: [ByteString: OutputManifest.Entry] = [:]
     for entry in found.entries { present[entry.path] = entry }
     let wanted = Set(result.manifest.entries.map(\.path))
@@ -80,14 +82,14 @@ struct Restorer {
     }
   }
 
-  /// A manifest may only name what its own patterns cover, inside the project and outside of the store.
-  private func requireWithinPatterns(_ manifest: OutputManifest) throws(StoreError) {
+  /// A manifest may only name what the task declares as its outputs, inside the project and outside of the store.
+  private func require(_ manifest: OutputManifest, toStayWithin outputs: [ByteString]) throws(StoreError) {
     for entry in manifest.entries {
       let segments = entry.path.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
       let isPlain =
         !entry.path.isEmpty
         && segments.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }
-      let isCovered = manifest.patterns.contains { pattern in
+      let isCovered = outputs.contains { pattern in
         entry.path.isWithin(pattern) || (try? Glob(pattern))?.matches(entry.path) == true
       }
       guard isPlain, isCovered, !project.location(of: entry.path).isWithin(project.store) else {

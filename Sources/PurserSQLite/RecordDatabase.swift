@@ -37,11 +37,7 @@ final class RecordDatabase {
   func reading() throws(StoreError) -> Connection? {
     if let open = reader ?? writer { return open }
     try StoreFolder.check(directory)
-    guard access(databasePath, F_OK) == 0 else {
-      if errno == ENOENT || errno == ENOTDIR { return nil }
-      throw StoreError(
-        .unavailable, "the record store '\(databasePath)' cannot be reached: \(String(cString: strerror(errno)))")
-    }
+    guard try hasFile() else { return nil }
     let connection = try Connection(path: databasePath, mode: .readOnly)
     guard try Migrator.check(connection) == Migration.current else { return try writing() }
     try connection.execute("PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0")
@@ -49,9 +45,24 @@ final class RecordDatabase {
     return connection
   }
 
+  /// Whether the database's file is there; throws for what is no file, or cannot be reached.
+  private func hasFile() throws(StoreError) -> Bool {
+    var info = stat()
+    guard stat(databasePath, &info) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return false }
+      throw StoreError(
+        .unavailable, "the record store '\(databasePath)' cannot be reached: \(String(cString: strerror(errno)))")
+    }
+    guard info.st_mode & S_IFMT == S_IFREG else {
+      throw StoreError(
+        .unavailable, "'\(databasePath)' is not a file, so not a record store; move it away, or use --store")
+    }
+    return true
+  }
+
   /// Looks at the file as it is, of whatever version; `nil` where there is none.
   func inspect<Result>(_ body: (Connection) throws(StoreError) -> Result) throws(StoreError) -> Result? {
-    guard access(databasePath, F_OK) == 0 else { return nil }
+    guard try hasFile() else { return nil }
     return try body(Connection(path: databasePath, mode: .readOnly))
   }
 
@@ -76,6 +87,7 @@ final class RecordDatabase {
     try StoreFolder.prepare(directory)
     if gate == nil { gate = try WriterGate(path: gatePath) }
     let connection = try holdGate { () throws(StoreError) in
+      _ = try hasFile()
       let connection = try Connection(path: databasePath, mode: .readWrite)
       let version = try Migrator.check(connection)
       guard try connection.text("PRAGMA journal_mode = WAL") == "wal" else {
@@ -125,8 +137,11 @@ final class RecordDatabase {
       do throws(StoreError) {
         let result = try body(connection)
         try connection.execute("COMMIT")
+        // Only after a durable commit: opening a run, noting its child and closing it would each pay for a checkpoint.
         var info = stat()
-        if stat(databasePath + "-wal", &info) == 0, info.st_size > Self.longestWAL { connection.truncateWAL() }
+        if durable, stat(databasePath + "-wal", &info) == 0, info.st_size > Self.longestWAL {
+          connection.truncateWAL()
+        }
         return result
       } catch {
         try? connection.execute("ROLLBACK")
@@ -141,6 +156,7 @@ final class RecordDatabase {
     reader = nil
     writer = nil
     return try holdGate { () throws(StoreError) in
+      _ = try hasFile()
       let connection = try Connection(path: databasePath, mode: .readWrite)
       _ = try Migrator.check(connection)
       _ = try connection.text("PRAGMA journal_mode = WAL")
