@@ -50,7 +50,8 @@ let package = Package(
     .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
     .testTarget(name: "PurserModelTests", dependencies: ["PurserModel"], swiftSettings: settings),
     .testTarget(name: "PurserHashingTests", dependencies: ["PurserHashing", "PurserModel"], swiftSettings: settings),
-    .testTarget(name: "PurserExecutionTests", dependencies: ["PurserExecution", "PurserModel"], swiftSettings: settings),
+    .testTarget(
+      name: "PurserExecutionTests", dependencies: ["PurserExecution", "PurserModel"], swiftSettings: settings),
     .testTarget(
       name: "PurserSQLiteTests", dependencies: ["PurserSQLite", "PurserStore", "PurserHashing", "PurserModel"],
       swiftSettings: settings),

@@ -83,14 +83,15 @@ private func evidence(_ reasons: JSON, _ console: Console) -> [String] {
       }
     } else if let paths = reason["paths"]?.array {
       for path in paths.compactMap(\.string) {
-        lines.append("  \(console.paint(printable(path), .yellow))  (outputs)  \(kind == "outputMissing" ? "missing" : "modified")")
+        let what = kind == "outputMissing" ? "missing" : "modified"
+        lines.append("  \(console.paint(printable(path), .yellow))  (outputs)  \(what)")
       }
     } else if let tasks = reason["tasks"]?.array {
       lines.append("  upstream not done: \(tasks.compactMap(\.string).joined(separator: ", "))")
     } else if kind == "invalidated" {
       let why = reason["why"]?.string ?? ""
-      lines.append(
-        "  invalidated at \(reason["at"]?.string ?? "") by \(reason["by"]?.string ?? "")" + (why.isEmpty ? "" : ": \(why)"))
+      let mark = "  invalidated at \(reason["at"]?.string ?? "") by \(reason["by"]?.string ?? "")"
+      lines.append(mark + (why.isEmpty ? "" : ": \(printable(why))"))
     } else {
       let words = [
         "neverRan": "it never ran", "forced": "it was forced", "failed": "it failed last time",

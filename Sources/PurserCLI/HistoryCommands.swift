@@ -79,7 +79,8 @@ let logCommand = CommandSpec(
     let printed = try cache.printedText(of: run)
     session.console.print(
       .object([
-        ("task", .string(task)), ("run", .integer(run.id)), ("stdout", .string(ByteString(bytes: printed.output).escaped)),
+        ("task", .string(task)), ("run", .integer(run.id)),
+        ("stdout", .string(ByteString(bytes: printed.output).escaped)),
         ("stderr", .string(ByteString(bytes: printed.error).escaped)),
       ]))
   } else {

@@ -36,12 +36,15 @@ struct Session {
     let known = try cache.taskRecords().map(\.key.task)
     if known.contains(task) {
       return PurserError(
-        .missing, "task '\(task)' was not recorded by Purser, so its declaration is not known; give its options, or run "
-          + "it with 'purser exec'")
+        .missing,
+        "task '\(task)' was not recorded by Purser, so its declaration is not known; give its options, or run it with "
+          + "'purser exec'")
     }
+    let hint = suggestion(task, known)
     return PurserError(
-      .missing, "no task '\(task)' under storage key '\(cache.project.storageKey)' of pipeline "
-        + "'\(cache.project.pipeline)'" + (suggestion(task, known).isEmpty ? "; see 'purser status'" : suggestion(task, known)))
+      .missing,
+      "no task '\(task)' under storage key '\(cache.project.storageKey)' of pipeline "
+        + "'\(cache.project.pipeline)'" + (hint.isEmpty ? "; see 'purser status'" : hint))
   }
 
   /// Operands as task ids, at least one.

@@ -39,12 +39,14 @@ package enum StoreFolder {
     }
     guard info.st_uid == geteuid() || geteuid() == 0 else {
       throw StoreError(
-        .unavailable, "the store '\(path.printable)' belongs to user \(info.st_uid), whose records cannot be trusted; "
+        .unavailable,
+        "the store '\(path.printable)' belongs to user \(info.st_uid), whose records cannot be trusted; "
           + "name another with --store")
     }
     guard path.withCString({ purser_is_network_filesystem($0) }) == 0 else {
       throw StoreError(
-        .unavailable, "the store '\(path.printable)' is on a network file system, where locks cannot be trusted; name "
+        .unavailable,
+        "the store '\(path.printable)' is on a network file system, where locks cannot be trusted; name "
           + "a local folder with --store or PURSER_STORE")
     }
   }

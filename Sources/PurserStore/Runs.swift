@@ -1,0 +1,168 @@
+public import PurserModel
+
+/// A run to be opened.
+public struct NewRun: Sendable {
+  /// Which task.
+  public var key: TaskKey
+  /// `run`, `restore` or `adopt`.
+  public var kind: String
+  /// The action it is about to do.
+  public var actionKey: Digest
+  /// Why, as JSON.
+  public var reasons: String
+  /// Who asks.
+  public var createdBy: String
+  /// The declaration, as JSON.
+  public var specification: String?
+  /// The last run that the caller's decision took into account.
+  public var previousRun: Int64?
+  /// The state that it was in then.
+  public var previousRunState: RunState?
+  /// The leases to take.
+  public var leases: [String]
+  /// Boot and process name-space of the owner.
+  public var worker: String
+  /// The owner.
+  public var owner: LeaseProcess
+  /// Now, ISO 8601.
+  public var now: String
+  /// When the leases end, ISO 8601.
+  public var expiresAt: String
+
+  /// Makes a request.
+  public init(
+    key: TaskKey, kind: String, actionKey: Digest, reasons: String, createdBy: String, specification: String? = nil,
+    previousRun: Int64?, previousRunState: RunState?, leases: [String], worker: String, owner: LeaseProcess,
+    now: String,
+    expiresAt: String
+  ) {
+    self.key = key
+    self.kind = kind
+    self.actionKey = actionKey
+    self.reasons = reasons
+    self.createdBy = createdBy
+    self.specification = specification
+    self.previousRun = previousRun
+    self.previousRunState = previousRunState
+    self.leases = leases
+    self.worker = worker
+    self.owner = owner
+    self.now = now
+    self.expiresAt = expiresAt
+  }
+}
+
+/// What came of asking for leases.
+public enum BeginOutcome: Sendable {
+  /// The run is open.
+  case opened(OpenRun)
+  /// Somebody else is at it.
+  case held([Lease])
+  /// Somebody else has run the task since: decide again.
+  case moved
+}
+
+/// A run that is open, and the tokens that prove it.
+public struct OpenRun: Sendable, Hashable {
+  /// Number of the run.
+  public var id: Int64
+  /// Which task.
+  public var key: TaskKey
+  /// Fencing tokens of its leases.
+  public var tokens: [Int64]
+
+  /// Makes a handle.
+  public init(id: Int64, key: TaskKey, tokens: [Int64]) {
+    self.id = id
+    self.key = key
+    self.tokens = tokens
+  }
+}
+
+/// Content that is about to disappear from the project.
+public struct SavedContent: Sendable, Hashable {
+  /// Where it was, relative to the project root.
+  public var path: ByteString
+  /// What it was.
+  public var blob: NewBlob
+
+  /// Makes a description.
+  public init(path: ByteString, blob: NewBlob) {
+    self.path = path
+    self.blob = blob
+  }
+}
+
+/// How a run ended, and everything that is to be remembered of it.
+public struct RunOutcome: Sendable {
+  /// The state of the run.
+  public var state: RunState
+  /// The state of the task; `nil` leaves record and status as they were before the run.
+  public var status: TaskStatus?
+  /// The command's exit status.
+  public var exitCode: Int32?
+  /// Start, ISO 8601.
+  public var startedAt: String
+  /// End, ISO 8601.
+  public var finishedAt: String
+  /// In microseconds.
+  public var durationMicroseconds: Int64
+  /// What the task was made from.
+  public var fingerprint: Fingerprint
+  /// Listings of the folders in the fingerprint.
+  public var treeNodes: [Digest: [UInt8]]
+  /// What it made, for a new result.
+  public var manifest: OutputManifest?
+  /// The digest of the manifest.
+  public var outputsVersion: Digest?
+  /// The result that was restored or adopted, instead of a new one.
+  public var restored: ActionResult?
+  /// Contents that are to be named by this commit.
+  public var blobs: [NewBlob]
+  /// The captured output.
+  public var log: Digest?
+  /// The declaration, as JSON.
+  public var specification: String
+  /// Direct upstream tasks.
+  public var dependencies: [String]
+  /// What went wrong, as JSON.
+  public var errorInfo: String?
+
+  /// Makes an outcome without result, blobs or error.
+  public init(
+    state: RunState, status: TaskStatus?, exitCode: Int32?, startedAt: String, finishedAt: String,
+    durationMicroseconds: Int64, fingerprint: Fingerprint, specification: String
+  ) {
+    self.state = state
+    self.status = status
+    self.exitCode = exitCode
+    self.startedAt = startedAt
+    self.finishedAt = finishedAt
+    self.durationMicroseconds = durationMicroseconds
+    self.fingerprint = fingerprint
+    self.specification = specification
+    treeNodes = [:]
+    blobs = []
+    dependencies = []
+  }
+}
+
+/// Which runs to list.
+public struct RunFilter: Sendable {
+  /// Only this storage key.
+  public var storageKey: String?
+  /// Only this pipeline.
+  public var pipeline: String?
+  /// Only this task.
+  public var task: String?
+  /// At most so many.
+  public var limit: Int
+
+  /// Makes a filter.
+  public init(storageKey: String? = nil, pipeline: String? = nil, task: String? = nil, limit: Int = 50) {
+    self.storageKey = storageKey
+    self.pipeline = pipeline
+    self.task = task
+    self.limit = limit
+  }
+}
