@@ -179,9 +179,7 @@ public final class Attempt: Sendable {
   /// Names of what was touched between the decision and now. Content is compared, and so are the times of writing: a
   /// file that was changed and changed back may have been read in between.
   private func movedInputs() throws -> [String] {
-    var options = DecisionOptions()
-    options.standardInput = assessment.standardInput
-    let now = try cache.assess(spec, options).survey
+    let now = try cache.look(at: spec, standardInput: assessment.standardInput).survey
     var names = Change.between(assessment.survey.fingerprint.components, now.fingerprint.components).map(\.label)
     let present = Dictionary(now.identities.map { ($0.path, $0.identity) }) { first, _ in first }
     for (path, before) in assessment.survey.identities {

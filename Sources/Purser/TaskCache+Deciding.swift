@@ -37,17 +37,10 @@ extension TaskCache {
 
   /// Decides about a task whose declaration was admitted.
   package func assess(_ spec: TaskSpec, _ options: DecisionOptions) throws(PurserError) -> Assessment {
-    let key = key(spec.id)
     do {
-      let records = try records.records(for: [key] + spec.upstream.map { self.key($0) })
-      let record = records[0]
-      let (upstream, pending) = try upstreamStates(of: spec, records.dropFirst())
-      var surveyor = Surveyor(
-        project: project, hasher: hasher, environment: environment, upstream: upstream,
-        standardInput: options.standardInput)
+      let (survey, record, pending) = try look(at: spec, standardInput: options.standardInput)
       var assessment = Assessment(
-        decision: .run([.neverRan]), survey: try surveyor.survey(spec), record: record,
-        standardInput: options.standardInput, outputs: nil)
+        decision: .run([.neverRan]), survey: survey, record: record, standardInput: options.standardInput, outputs: nil)
       let actionKey = assessment.survey.fingerprint.actionKey
 
       if let record, record.holds(assessment.survey.fingerprint), pending.isEmpty,
@@ -75,6 +68,17 @@ extension TaskCache {
     } catch {
       throw PurserError(.bug, "\(error)")
     }
+  }
+
+  /// Everything that the task is made from, its record, and the upstream tasks without a standing result.
+  func look(
+    at spec: TaskSpec, standardInput: Digest?
+  ) throws -> (survey: Survey, record: TaskRecord?, pending: [String]) {
+    let records = try records.records(for: [key(spec.id)] + spec.upstream.map { key($0) })
+    let (upstream, pending) = try upstreamStates(of: spec, records.dropFirst())
+    var surveyor = Surveyor(
+      project: project, hasher: hasher, environment: environment, upstream: upstream, standardInput: standardInput)
+    return (try surveyor.survey(spec), records[0], pending)
   }
 
   /// What is on disk where the task's outputs are declared.

@@ -133,9 +133,9 @@ struct LocalBlobStoreTests {
     try work.start(&thread)
     var error: StoreError?
     while error == nil {
-      do {
+      do throws(StoreError) {
         blobs.store.discard([try blobs.store.stage(fileAt: path)])
-      } catch let found as StoreError {
+      } catch let found {
         error = found
       }
     }

@@ -77,7 +77,8 @@ struct ChangeTests {
 
   @Test func `Arguments that read the same when joined are told apart`() throws {
     for argv: [ByteString] in [["ab", "c"], ["a", "bc"], ["abc"], ["ab", "c", ""]] {
-      try project.purser(["exec", "--task", "step", "--pure", "--", "sh", "-c", "echo >> \"$COUNTS/step\"", "sh"] + argv)
+      try project.purser(
+        ["exec", "--task", "step", "--pure", "--", "sh", "-c", "echo >> \"$COUNTS/step\"", "sh"] + argv)
     }
     #expect(project.executions() == 4)
   }

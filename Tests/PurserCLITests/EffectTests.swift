@@ -27,7 +27,8 @@ struct EffectTests {
       #expect(outcome.outputText == "tested\n")
       #expect(outcome.errorText == "ok\n")
     }
-    #expect(try project.purser("exec", "--pipeline", "another", "--task", "lint", "--pure", "--", "./step.sh").code == 0)
+    #expect(
+      try project.purser("exec", "--pipeline", "another", "--task", "lint", "--pure", "--", "./step.sh").code == 0)
     #expect(project.executions() == 1)
   }
 

@@ -29,7 +29,9 @@ struct EscapeTests {
     let arguments: [ByteString] = ["exec", "--task", "step", "--output", "build/made", "--", "./step.sh"]
     #expect(try project.purser(arguments).code == 0)
     #expect(try project.shell(change).code == 0)
-    for options: [ByteString] in [["exec"], ["exec", "--force"], ["exec", "--no-restore"], ["exec", "--keep-outputs"]] {
+    for options: [ByteString] in [
+      ["exec"], ["exec", "--force"], ["exec", "--no-restore"], ["exec", "--keep-outputs"],
+    ] {
       let outcome = try project.purser(options + arguments.dropFirst())
       #expect(outcome.code == 65)
       #expect(

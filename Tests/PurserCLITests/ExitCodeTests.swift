@@ -21,14 +21,16 @@ struct ExitCodeTests {
 
   @Test(arguments: [SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGUSR1])
   func `A command that dies of a signal gives 128 and its number`(_ signal: Int32) throws {
-    let outcome = try project.purser("exec", "--task", "step", "--", "sh", "-c", ByteString("ulimit -c 0; kill -\(signal) $$"))
+    let outcome = try project.purser(
+      "exec", "--task", "step", "--", "sh", "-c", ByteString("ulimit -c 0; kill -\(signal) $$"))
     #expect(outcome.code == 128 + signal)
     #expect(try project.purser("check", "step").code == 1)
   }
 
   @Test(arguments: [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] as [(Int32, Int32)])
   func `A signal is passed on and nothing is recorded as done`(_ signal: Int32, _ code: Int32) throws {
-    try project.script("step.sh", "echo started; echo half > out; echo $$ > ../pid; until [ -e ../go ]; do sleep 0.01; done")
+    try project.script(
+      "step.sh", "echo started; echo half > out; echo $$ > ../pid; until [ -e ../go ]; do sleep 0.01; done")
     let arguments: [ByteString] = ["exec", "--task", "step", "--output", "out", "--", "./step.sh"]
     let process = try project.start([TestProject.tool] + arguments)
     #expect(hasComeTrue { project.exists("../pid") })
@@ -134,7 +136,8 @@ struct ExitCodeTests {
     let outcome = try project.purser("exec", "--task", "step", "--output", "out", "--", "./step.sh")
     #expect(outcome.code == 1)
     #expect(!project.exists("out"))
-    let kept = try project.purser("exec", "--task", "kept", "--output", "in", "--keep-outputs", "--", "sh", "-c", "echo >> in")
+    let kept = try project.purser(
+      "exec", "--task", "kept", "--output", "in", "--keep-outputs", "--", "sh", "-c", "echo >> in")
     #expect(kept.code == 0)
   }
 

@@ -49,7 +49,8 @@ struct NameTests {
     let output = "out/" + name.bytes
     try project.script(project.folder + "/step.sh", #"mkdir -p "$(dirname -- "$2")"; cat "$1" > "$2"; echo made"#)
     let arguments: [ByteString] = [
-      "--task", "step", "--input", input, "--output", "out/" + name.pattern, "--", project.folder + "/step.sh", input, output,
+      "--task", "step", "--input", input, "--output", "out/" + name.pattern, "--", project.folder + "/step.sh", input,
+      output,
     ]
     try project.write(input, "one")
     for _ in 1...2 {
@@ -134,7 +135,8 @@ struct NameTests {
     let odd = project.folder + "/" + ByteString(bytes: [0x70, 0xff, 0x20, 0x0a])
     try project.write(odd + "/in", "content")
     let arguments: [ByteString] = [
-      "exec", "--store", project.folder + "/store", "--task", "step", "--input", "in", "--output", "out", "--", "sh", "-c",
+      "exec", "--store", project.folder + "/store", "--task", "step", "--input", "in", "--output", "out", "--", "sh",
+      "-c",
       "echo >> \"$COUNTS/step\"; cp in out",
     ]
     for _ in 1...2 {

@@ -83,7 +83,8 @@ struct RefusalTests {
       "output that holds an input", after: "mkdir d; echo > d/in", ["--input", "d/in", "--output", "d"], 65,
       "output 'd' of task 'step' is refused: it holds the input 'd/in', which would be removed with it"),
     Refusal(
-      "output pattern that matches an input", after: "mkdir d; echo > d/in.csv", ["--input", "d/in.csv", "--output", "d/*.csv"],
+      "output pattern that matches an input", after: "mkdir d; echo > d/in.csv",
+      ["--input", "d/in.csv", "--output", "d/*.csv"],
       65, "output 'd/*.csv' of task 'step' is refused: it matches the input 'd/in.csv', which would be removed"),
     Refusal(
       "output through a link", after: "ln -s .. up", ["--output", "up/x"], 65,

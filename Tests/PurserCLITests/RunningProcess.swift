@@ -119,6 +119,21 @@ func isAlive(_ pid: pid_t) -> Bool {
   return status[parenthesis + 2] != UInt8(ascii: "Z")
 }
 
+/// The processes whose current folder this is.
+func processes(in folder: ByteString) -> [pid_t] {
+  guard let stream = opendir("/proc") else { return [] }
+  defer { closedir(stream) }
+  var found: [pid_t] = []
+  while let entry = readdir(stream) {
+    let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    guard let pid = pid_t(name) else { continue }
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/\(pid)/cwd", &buffer, buffer.count)
+    if count > 0, buffer[..<count].elementsEqual(folder.bytes.map { CChar(bitPattern: $0) }) { found.append(pid) }
+  }
+  return found
+}
+
 func contents(ofFile path: ByteString) throws -> [UInt8] {
   let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC) }
   guard descriptor >= 0 else { throw Unreadable(path: path.printable, why: String(cString: strerror(errno))) }

@@ -56,7 +56,11 @@ struct TouchTests {
     let arguments: [ByteString] = ["exec", "--task", "step", "--input", "in", "--output", "out", "--", "./step.sh"]
     try project.purser(arguments)
     for content in [nil, "", "garbage", String(repeating: "x", count: 5000)] {
-      if let content { try project.write(".purser/stat-cache", content) } else { try project.remove(".purser/stat-cache") }
+      if let content {
+        try project.write(".purser/stat-cache", content)
+      } else {
+        try project.remove(".purser/stat-cache")
+      }
       let outcome = try project.purser(arguments)
       #expect(outcome.code == 0)
       #expect(outcome.error.isEmpty)

@@ -33,7 +33,8 @@ struct TwoAtOnceTests {
 
   private func expect(_ notice: String, toName holder: RunningProcess) {
     let time = #/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|\+00:00)/#
-    #expect(notice.replacing(time, with: "TIME") == "purser: step: waiting for process \(holder.pid), at work since TIME\n")
+    #expect(
+      notice.replacing(time, with: "TIME") == "purser: step: waiting for process \(holder.pid), at work since TIME\n")
   }
 
   @Test func `One executes and the other says whom it waits for and replays`() throws {

@@ -75,7 +75,8 @@ struct UpstreamTests {
     let outcome = try second()
     #expect(outcome.code == 0)
     #expect(
-      outcome.errorText == "warning: task 'second' is not stored: outputs of first changed while it ran; run it again\n")
+      outcome.errorText == "warning: task 'second' is not stored: outputs of first changed while it ran; run it again\n"
+    )
     #expect(try second().code == 0)
     #expect(project.executions("second") == 2)
   }

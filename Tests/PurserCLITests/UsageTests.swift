@@ -27,9 +27,12 @@ struct UsageTests {
     Mistake(["--json", "explian", "x"], "unknown command 'explian'; did you mean 'explain'?"),
     Mistake(["frobnicate"], "unknown command 'frobnicate'"),
     Mistake(["--frobnicate", "status"], "unknown option '--frobnicate'", help: "status "),
-    Mistake(["exec", "--ouput", "x", "--", "true"], "unknown option '--ouput'; did you mean '--output'?", help: "exec "),
+    Mistake(
+      ["exec", "--ouput", "x", "--", "true"], "unknown option '--ouput'; did you mean '--output'?", help: "exec "),
     Mistake(["exec", "--inputs=x", "--", "true"], "unknown option '--inputs'; did you mean '--input'?", help: "exec "),
-    Mistake(["exec", "--stroage-key", "x", "--", "true"], "unknown option '--stroage-key'; did you mean '--storage-key'?", help: "exec "),
+    Mistake(
+      ["exec", "--stroage-key", "x", "--", "true"], "unknown option '--stroage-key'; did you mean '--storage-key'?",
+      help: "exec "),
     Mistake(["exec", "-x", "--", "true"], "unknown option '-x'", help: "exec "),
     Mistake(["exec", "--input"], "option '--input' needs a value: --input PATH", help: "exec "),
     Mistake(["exec", "--input", "--", "true"], "option '--input' needs a value: --input PATH", help: "exec "),
@@ -93,12 +96,17 @@ struct UsageTests {
     ),
     (
       "check",
-      ["task", "code", "input", "output", "env", "tool", "arg", "after", "exclude", "pure", "stdin", "force", "no-restore"]
+      [
+        "task", "code", "input", "output", "env", "tool", "arg", "after", "exclude", "pure", "stdin", "force",
+        "no-restore",
+      ]
     ),
     ("status", []), ("explain", []), ("invalidate", ["downstream", "all-keys", "why"]), ("runs", ["limit"]),
     ("log", ["run"]), ("hash", []), ("gc", ["older-than"]), ("db", []),
   ]
-  static let globalOptions = ["project", "store", "storage-key", "pipeline", "json", "color", "quiet", "verbose", "help"]
+  static let globalOptions = [
+    "project", "store", "storage-key", "pipeline", "json", "color", "quiet", "verbose", "help",
+  ]
 
   @Test(arguments: options)
   func `Help names every option and exits with 0`(_ command: String, _ options: [String]) throws {
