@@ -39,7 +39,11 @@ final class RecordDatabase {
     try StoreFolder.check(directory)
     guard try hasFile() else { return nil }
     let connection = try Connection(path: databasePath, mode: .readOnly)
-    guard try Migrator.check(connection) == Migration.current else { return try writing() }
+    // In one transaction: another process may be creating the store between two questions.
+    try connection.execute("BEGIN")
+    let version = try Migrator.check(connection)
+    try connection.execute("COMMIT")
+    guard version == Migration.current else { return try writing() }
     try connection.execute("PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0")
     reader = connection
     return connection
