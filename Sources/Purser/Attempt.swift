@@ -75,7 +75,8 @@ public final class Attempt: Sendable {
   /// they go to.
   package func clearOutputs() throws(PurserError) {
     do {
-      let found = try assessment.outputs ?? cache.scan(spec)
+      // Looked at now, under the lease: another storage key may have written here since the decision.
+      let found = try cache.scan(spec)
       try cache.restorer.clear(spec, found: found.manifest, for: run)
     } catch let error as PurserError {
       throw error
@@ -278,7 +279,7 @@ extension TaskCache {
     try Declarations(project: project).checkPlaces(spec, key: key(spec.id), records: records)
     guard let attempt = try open(spec, assessment, kind: "restore", willWait: willWait) else { return false }
     do {
-      let found = try assessment.outputs ?? scan(spec)
+      let found = try scan(spec)
       try restorer.restore(result, of: spec, over: found.manifest, for: attempt.run)
       try attempt.finish(restored: result)
       return true

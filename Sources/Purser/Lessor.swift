@@ -64,7 +64,7 @@ struct Lessor {
       JSON.array([.string("outputs"), .string(project.root.escaped), .string(key.task)]).serialized,
     ]
     while true {
-      let run = NewRun(
+      var run = NewRun(
         key: key, kind: kind, actionKey: assessment.survey.fingerprint.actionKey,
         reasons: JSON.array(assessment.decision.reasons.map(\.json)).serialized, createdBy: author,
         specification: spec.json.serialized,
@@ -72,6 +72,7 @@ struct Lessor {
         leases: names,
         worker: worker, owner: LeaseProcess(pid: current.pid, startTime: current.startTime, processGroup: nil),
         now: TaskCache.now(), expiresAt: TaskCache.time(in: Self.seconds))
+      run.newestResult = assessment.newestResult
       switch try records.begin(run, replacing: abandoned) {
       case .opened(let run): return run
       case .moved: return nil

@@ -9,6 +9,8 @@ package struct Assessment: Sendable {
   package var record: TaskRecord?
   /// Digest of the standard input that was taken into account.
   var standardInput: Digest?
+  /// The newest result of the action, 0 for none; `nil` where nobody had to look.
+  var newestResult: Int64?
   /// What is on disk where outputs are declared; `nil` where nobody had to look.
   var outputs: OutputScanner.Finding?
 }
@@ -40,7 +42,8 @@ extension TaskCache {
     do {
       let (survey, record, pending) = try look(at: spec, standardInput: options.standardInput)
       var assessment = Assessment(
-        decision: .run([.neverRan]), survey: survey, record: record, standardInput: options.standardInput, outputs: nil)
+        decision: .run([.neverRan]), survey: survey, record: record, standardInput: options.standardInput,
+        newestResult: nil, outputs: nil)
       let actionKey = assessment.survey.fingerprint.actionKey
 
       if let record, record.holds(assessment.survey.fingerprint), pending.isEmpty,
@@ -55,8 +58,9 @@ extension TaskCache {
       }
       let reasons = try reasons(for: assessment, spec, options, pending: pending)
       assessment.decision = .run(reasons)
-      if options.mayRestore, !options.isForced, pending.isEmpty,
-        let result = try restorableResult(of: actionKey, for: spec)
+      let results = try records.results(for: [actionKey])[actionKey] ?? []
+      assessment.newestResult = results.first?.id ?? 0
+      if options.mayRestore, !options.isForced, pending.isEmpty, let result = try restorable(among: results, for: spec)
       {
         assessment.decision = .restore(result, reasons)
       }
@@ -115,13 +119,12 @@ extension TaskCache {
     return (states, pending)
   }
 
-  /// The newest result of an action that may be put back for this task.
-  private func restorableResult(
-    of actionKey: Digest, for spec: TaskSpec
-  ) throws(StoreError) -> ActionResult? {
+  /// The newest of an action's results that may be put back for this task.
+  private func restorable(among results: [ActionResult], for spec: TaskSpec) throws(StoreError) -> ActionResult? {
+    guard !results.isEmpty else { return nil }
     let key = key(spec.id)
     let horizon = try records.invalidationHorizons(for: [key])[key] ?? 0
-    for result in try records.results(for: [actionKey])[actionKey] ?? [] where result.id > horizon {
+    for result in results where result.id > horizon {
       // A manifest that was cut short must not pass for a smaller result.
       guard result.manifest.digest == result.outputsVersion else { continue }
       // Without outputs, what the command did may be elsewhere: a database load is not done here because it was done
@@ -154,7 +157,7 @@ extension TaskCache {
     default: break
     }
     if recordedKey != assessment.survey.fingerprint.actionKey {
-      reasons += try changes(since: recordedKey, assessment.survey)
+      reasons += try changes(since: recordedKey, assessment.survey, pending: pending)
     }
     if !pending.isEmpty { reasons.append(.upstreamPending(pending)) }
     if let result = record.result, let found = try? assessment.outputs ?? scan(spec) {
@@ -166,10 +169,17 @@ extension TaskCache {
     return reasons.isEmpty ? [.outputMissing(["(the stored result)"])] : reasons
   }
 
-  private func changes(since recordedKey: Digest, _ survey: Survey) throws(StoreError) -> [Reason] {
+  private func changes(
+    since recordedKey: Digest, _ survey: Survey, pending: [String]
+  ) throws(StoreError) -> [Reason] {
     let recorded = try records.components(of: [recordedKey])[recordedKey] ?? []
     var changes: [Change] = []
-    for change in Change.between(recorded, survey.fingerprint.components) { changes += try expand(change, survey) }
+    for change in Change.between(recorded, survey.fingerprint.components) {
+      // What a pending task will have made is not known yet, and may well be the same.
+      let isUpstream = change.tag == .upstreamOutputs || change.tag == .upstreamData
+      if isUpstream, pending.contains(change.name.escaped) { continue }
+      changes += try expand(change, survey)
+    }
     func group(_ group: Component.Group) -> [Change] { changes.filter { $0.tag.group == group } }
     var reasons: [Reason] = []
     if !group(.code).isEmpty { reasons.append(.codeChanged(group(.code))) }

@@ -8,6 +8,12 @@ extension SQLiteRecordStore {
       let holders = try Self.leases(named: run.leases, connection)
       guard holders.isEmpty else { return .held(holders) }
       guard try Self.isLastRun(run.previousRun, run.previousRunState, of: run.key, connection) else { return .moved }
+      if let known = run.newestResult {
+        let newest = try connection.integer(
+          "SELECT coalesce(max(id), 0) FROM action_results WHERE action_key = ? AND invalidated_at IS NULL",
+          [.digest(run.actionKey)])
+        guard newest == known else { return .moved }
+      }
 
       let previous = try connection.text(
         "SELECT status FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?", run.key.values)

@@ -39,7 +39,7 @@ public protocol RecordStore: Sendable {
   func inlineContent(_ digest: Digest) throws(StoreError) -> (blob: StoredBlob, content: [UInt8])?
 
   /// Takes leases and opens a run under them, in one transaction. If any lease is held, or the task's last run is
-  /// another or in another state than the caller knows of, no run is opened. Leases in `replacing` are removed first,
+  /// another or in another state than the caller knows of, or there is a newer result, no run is opened. Leases in `replacing` are removed first,
   /// if they still carry that token.
   func begin(_ run: NewRun, replacing tokens: [Int64]) throws(StoreError) -> BeginOutcome
 

@@ -18,6 +18,8 @@ public struct NewRun: Sendable {
   public var previousRun: Int64?
   /// The state that it was in then.
   public var previousRunState: RunState?
+  /// The newest result of the action that the decision took into account, 0 for none; `nil` where it does not matter.
+  public var newestResult: Int64?
   /// The leases to take.
   public var leases: [String]
   /// Boot and process name-space of the owner.
