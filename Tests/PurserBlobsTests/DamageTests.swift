@@ -13,9 +13,10 @@ struct DamageTests {
     try TemporaryFolder.current.write(name, damaged)
     let error = #expect(throws: StoreError.self) { try blobs.read(blob) }
     #expect(
-      error == StoreError(
-        .corrupt,
-        "the blob \(blob.digest.short) is damaged; it was moved to blobs/quarantine and counts as a miss"))
+      error
+        == StoreError(
+          .corrupt,
+          "the blob \(blob.digest.short) is damaged; it was moved to blobs/quarantine and counts as a miss"))
     #expect(!blobs.store.contains(blob.digest))
     #expect(try TemporaryFolder.current.bytes(blobs.quarantined(blob.digest)) == damaged)
   }
@@ -120,8 +121,9 @@ struct DamageTests {
     try #require(TemporaryFolder.current(blobs.name(blob.digest)).withCString { unlink($0) } == 0)
     let error = #expect(throws: StoreError.self) { try blobs.read(blob) }
     #expect(
-      error == StoreError(
-        .corrupt, "the blob \(blob.digest.short) is not in the store any more; it counts as a miss"))
+      error
+        == StoreError(
+          .corrupt, "the blob \(blob.digest.short) is not in the store any more; it counts as a miss"))
     #expect(TemporaryFolder.current.names(in: "store/blobs/quarantine") == [])
   }
 

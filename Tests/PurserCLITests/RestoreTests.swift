@@ -36,12 +36,12 @@ struct RestoreTests {
   }
 
   @Test(arguments: [
-    "rm -rf d", "chmod -R u+w d; find d -mindepth 1 -delete", "rm d/a d/link", "rm -rf d/sub d/empty",
+    "chmod -R u+w d; rm -rf d", "chmod -R u+w d; find d -mindepth 1 -delete", "rm d/a d/link", "rm -rf d/sub d/empty",
     "echo edited >> d/sub/b", "chmod 600 d/run", "chmod 700 d/empty d d/sub", "chmod 700 d/closed; rm d/closed/c",
     "echo extra > d/extra; mkdir -p d/more/folders; echo x > d/more/folders/x; ln -s a d/sub/extra-link",
     "rm d/a; mkdir -p d/a/b; echo x > d/a/b/c", "rm -rf d/sub; echo file > d/sub", "rm d/link; echo file > d/link",
     "rm d/a; ln -s sub/b d/a", "ln -sfn empty d/folder-link", "rm -rf d/empty; ln -s sub d/empty",
-    "chmod 000 d/sub/b", "rm -rf d; echo file > d", "rm -rf d; ln -s .. d",
+    "chmod 444 d/sub/b", "chmod -R u+w d; rm -rf d; echo file > d", "chmod -R u+w d; rm -rf d; ln -s .. d",
   ])
   func `A folder is restored exactly after`(_ damage: String) throws {
     try makeStep()

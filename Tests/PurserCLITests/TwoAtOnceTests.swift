@@ -67,6 +67,30 @@ struct TwoAtOnceTests {
     #expect(project.executions() == 1)
   }
 
+  @Test(arguments: [["a", "a"], ["a", "b"]] as [[ByteString]])
+  func `Pairs that start at random moments execute once`(_ keys: [ByteString]) throws {
+    try project.script("step.sh", "cat in > out; cat in")
+    let arguments: [ByteString] = [
+      "exec", "-q", "--task", "step", "--input", "in", "--output", "out", "--", "./step.sh",
+    ]
+    for round in 1...40 {
+      try project.write("in", "\(round)")
+      let processes = try keys.map { key in
+        let process = try project.start([TestProject.tool, "--storage-key", key] + arguments)
+        usleep(UInt32.random(in: 0...60_000))
+        return process
+      }
+      for process in processes {
+        let outcome = try process.wait()
+        #expect(outcome.code == 0)
+        #expect(outcome.outputText == "\(round)")
+        #expect(outcome.error.isEmpty)
+      }
+      #expect(try project.text("out") == "\(round)")
+      try #require(project.executions() == round)
+    }
+  }
+
   @Test func `Another storage key waits too and has the result without executing`() throws {
     try makeStep()
     let first = try start(["--storage-key", "a"])

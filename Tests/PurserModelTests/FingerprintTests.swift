@@ -120,7 +120,9 @@ struct FingerprintTests {
   @Test("one name under two tags is two components, sorted by tag first")
   func tagsBeforeNames() {
     let old = [Component(.codeFile, "z", .absent), Component(.inputFile, "a", .absent)]
-    let new = [Component(.codeFile, "z", .text("")), Component(.argv, "a", .absent), Component(.inputFile, "b", .absent)]
+    let new = [
+      Component(.codeFile, "z", .text("")), Component(.argv, "a", .absent), Component(.inputFile, "b", .absent),
+    ]
     #expect(
       Change.between(old, new) == [
         Change(tag: .codeFile, name: "z", was: .absent, now: .text("")),
@@ -163,7 +165,9 @@ struct FingerprintTests {
     case 3: return .digest(digest)
     default:
       var items: [ByteString] = []
-      for _ in 0..<Int.random(in: 0...4, using: &generator) { items.append(ByteString(bytes: generator.bytes(upTo: 6))) }
+      for _ in 0..<Int.random(in: 0...4, using: &generator) {
+        items.append(ByteString(bytes: generator.bytes(upTo: 6)))
+      }
       return .list(items)
     }
   }

@@ -54,7 +54,8 @@ struct OutputManifestTests {
           size: UInt64.random(in: 0 ... .max, using: &generator))
       }
       let manifest = OutputManifest(
-        patterns: (0..<Int.random(in: 0...3, using: &generator)).map { _ in ByteString(bytes: generator.bytes(upTo: 5)) },
+        patterns: (0..<Int.random(in: 0...3, using: &generator)).map { _ in ByteString(bytes: generator.bytes(upTo: 5))
+        },
         entries: Array(entries.values))
       #expect(OutputManifest(encoded: manifest.encoded) == manifest)
     }

@@ -31,8 +31,9 @@ struct ConcurrencyTests {
     // Each run is a write to open it and one to close it.
     let database = try Database()
     #expect(try database.count("task_runs") == 1000)
-    #expect(try database.rows("SELECT count(*), count(DISTINCT task_id), status FROM tasks", columns: 3)
-      == ["1000|1000|SUCCESS"])
+    #expect(
+      try database.rows("SELECT count(*), count(DISTINCT task_id), status FROM tasks", columns: 3)
+        == ["1000|1000|SUCCESS"])
     #expect(try database.count("action_results") == 1000)
     #expect(try database.count("task_locks") == 0)
     #expect(try database.count("blobs") == 7)

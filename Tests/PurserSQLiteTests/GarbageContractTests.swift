@@ -20,7 +20,8 @@ struct GarbageContractTests {
     return step
   }
 
-  @Test("old results that no record holds go, with contents and components", .temporaryFolder,
+  @Test(
+    "old results that no record holds go, with contents and components", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func results(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -43,7 +44,8 @@ struct GarbageContractTests {
     #expect(again.results == 0 && again.blobs == 0 && again.bytes == 0)
   }
 
-  @Test("what a record on any storage key holds on to stays, however old and void it is", .temporaryFolder,
+  @Test(
+    "what a record on any storage key holds on to stays, however old and void it is", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func held(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -70,8 +72,9 @@ struct GarbageContractTests {
     new.outputs = ["c": "shared"]
     try new.run(in: store)
     #expect(try collect(store).blobs == 2)
-    #expect(try store.blobs([digest("shared"), digest("old only"), digest("log old")]).keys.map(\.hex)
-      == [digest("shared").hex])
+    #expect(
+      try store.blobs([digest("shared"), digest("old only"), digest("log old")]).keys.map(\.hex)
+        == [digest("shared").hex])
   }
 
   @Test("what a run saved stays while the run is young or open", .temporaryFolder, arguments: RecordStoreBackend.all)
@@ -91,7 +94,8 @@ struct GarbageContractTests {
     #expect(Set(try store.blobs(digests).keys) == Set(digests[1...]))
   }
 
-  @Test("the log of an old failure goes, of a standing result stays", .temporaryFolder,
+  @Test(
+    "the log of an old failure goes, of a standing result stays", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func logs(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -107,7 +111,8 @@ struct GarbageContractTests {
     #expect(Set(try store.blobs([digest("failed"), digest("log 1")]).keys) == [digest("log 1")])
   }
 
-  @Test("listings are kept as far as a standing fingerprint reaches them", .temporaryFolder,
+  @Test(
+    "listings are kept as far as a standing fingerprint reaches them", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func treeNodes(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -135,7 +140,8 @@ struct GarbageContractTests {
     #expect(report.results == 0 && report.blobs == 0 && report.bytes == 0)
   }
 
-  @Test("a forgotten content takes the results that need it, and no others", .temporaryFolder,
+  @Test(
+    "a forgotten content takes the results that need it, and no others", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func forget(backend: RecordStoreBackend) throws {
     let store = try backend.open()

@@ -82,7 +82,8 @@ struct InterningTests {
     #expect(Varint.decode(bytes + [UInt8](repeating: 0xff, count: 40)).starts(with: numbers))
   }
 
-  @Test("a damaged manifest is a miss, not a crash", .temporaryFolder,
+  @Test(
+    "a damaged manifest is a miss, not a crash", .temporaryFolder,
     arguments: ["x''", "x'00'", "x'ff'", "substr(manifest, 1, length(manifest) - 1)", "zeroblob(1000)"])
   func damagedManifest(damage: String) throws {
     let store = try openSQLite()

@@ -37,7 +37,8 @@ struct InvalidationContractTests {
     #expect(try store.invalidationHorizons(for: [step.key]) == [step.key: result.id])
   }
 
-  @Test("a failure after the mark leaves it standing, and so does a restore of what is void", .temporaryFolder,
+  @Test(
+    "a failure after the mark leaves it standing, and so does a restore of what is void", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func stillMarked(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -101,7 +102,8 @@ struct InvalidationContractTests {
     #expect(try store.invalidate([key("self")], downstream: true) == ["main/self"])
   }
 
-  @Test("on all keys the task is marked everywhere, and its results for keys to come", .temporaryFolder,
+  @Test(
+    "on all keys the task is marked everywhere, and its results for keys to come", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func allKeys(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -122,7 +124,8 @@ struct InvalidationContractTests {
     #expect(try store.results(for: [Step("join").actionKey]) == [:])
   }
 
-  @Test("results that another task made for the same action are void on all keys too", .temporaryFolder,
+  @Test(
+    "results that another task made for the same action are void on all keys too", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func sharedAction(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -138,7 +141,8 @@ struct InvalidationContractTests {
     #expect(try store.record(twin.key)?.invalidation?.at == Time.day(2))
   }
 
-  @Test("marks outlive what they void: a result made after is valid, whatever was forgotten", .temporaryFolder,
+  @Test(
+    "marks outlive what they void: a result made after is valid, whatever was forgotten", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func numbersGrow(backend: RecordStoreBackend) throws {
     let store = try backend.open()

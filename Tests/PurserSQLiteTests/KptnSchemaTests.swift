@@ -62,7 +62,8 @@ struct KptnSchemaTests {
 
   static let tables = ["tasks", "taskdata_bins", "subtask_bins"]
 
-  @Test("are the seed's, column for column, with their constraints, cascades and indexes", .temporaryFolder,
+  @Test(
+    "are the seed's, column for column, with their constraints, cascades and indexes", .temporaryFolder,
     arguments: tables)
   func equalsSeed(table: String) throws {
     _ = try openSQLite().migrate(now: Time.day(1))

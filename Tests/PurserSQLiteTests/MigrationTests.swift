@@ -96,7 +96,8 @@ struct MigrationTests {
     #expect(try Database().rows("PRAGMA foreign_key_check", columns: 3) == [])
   }
 
-  @Test("a store of an older version is brought up by whoever opens it, reading or writing", .temporaryFolder,
+  @Test(
+    "a store of an older version is brought up by whoever opens it, reading or writing", .temporaryFolder,
     arguments: [false, true])
   func olderVersion(isWriting: Bool) throws {
     _ = try openSQLite().migrate(now: Time.day(1))
@@ -140,8 +141,9 @@ struct MigrationTests {
     let store = try openSQLite()
     _ = try store.migrate(now: Time.day(1))
     for migration in Migration.all {
-      #expect(try Database().rows("SELECT checksum FROM schema_migrations WHERE version = \(migration.version)")
-        == [migration.checksum])
+      #expect(
+        try Database().rows("SELECT checksum FROM schema_migrations WHERE version = \(migration.version)")
+          == [migration.checksum])
     }
     try Database().connection.execute("UPDATE schema_migrations SET checksum = 'feed' WHERE version = 2")
     let before = try Database().schema()

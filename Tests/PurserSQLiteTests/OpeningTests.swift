@@ -163,7 +163,8 @@ struct OpeningTests {
     #expect(try store.record(key("a")) != nil)
   }
 
-  @Test("a folder in the place of the database, or a file in that of the store, is an error and no miss",
+  @Test(
+    "a folder in the place of the database, or a file in that of the store, is an error and no miss",
     .temporaryFolder)
   func wrongKinds() throws {
     try TemporaryFolder.current.makeFolder("store")

@@ -5,7 +5,8 @@ import Testing
 
 @Suite("Record store contract: what was recorded")
 struct RecordContractTests {
-  @Test("components are read back as they were, whatever bytes they hold", .temporaryFolder,
+  @Test(
+    "components are read back as they were, whatever bytes they hold", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func components(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -39,7 +40,8 @@ struct RecordContractTests {
     #expect(try store.record(step.key)?.actionKey == step.actionKey)
   }
 
-  @Test("results of one action come newest first, and not the invalidated", .temporaryFolder,
+  @Test(
+    "results of one action come newest first, and not the invalidated", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func results(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -160,7 +162,8 @@ struct RecordContractTests {
     #expect(try store.inlineContent(digest("none")) == nil)
   }
 
-  @Test("a result whose content is not named is not recorded at all", .temporaryFolder,
+  @Test(
+    "a result whose content is not named is not recorded at all", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func missingContent(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -179,11 +182,13 @@ struct RecordContractTests {
     try store.finish(run, with: step.ending(.failed, .failure, exitCode: 0))
   }
 
-  @Test("outputs of other tasks below a folder are found, while they stand", .temporaryFolder,
+  @Test(
+    "outputs of other tasks below a folder are found, while they stand", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func outputsBelow(backend: RecordStoreBackend) throws {
     let store = try backend.open()
-    func make(_ task: String, _ path: ByteString, on storageKey: String = "main", pipeline: String = "penguins") throws {
+    func make(_ task: String, _ path: ByteString, on storageKey: String = "main", pipeline: String = "penguins") throws
+    {
       var step = Step(task, on: storageKey, pipeline: pipeline)
       step.components.append(Component(.outputPattern, path, .text("")))
       step.outputs = [path: "x"]

@@ -5,7 +5,8 @@ import Testing
 
 @Suite("Record store contract: runs and leases")
 struct RunContractTests {
-  @Test("a store that does not exist yet is empty and is not made by reading", .temporaryFolder,
+  @Test(
+    "a store that does not exist yet is empty and is not made by reading", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func emptyStore(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -42,7 +43,8 @@ struct RunContractTests {
     #expect(leases.allSatisfy { $0.acquiredAt == Time.day(1) && $0.expiresAt == Time.day(2) })
   }
 
-  @Test("a finished run is on record with its result, contents and history", .temporaryFolder,
+  @Test(
+    "a finished run is on record with its result, contents and history", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func finish(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -75,7 +77,8 @@ struct RunContractTests {
     #expect(history.reasons == #"[{"kind":"neverRan"}]"# && history.createdBy == "me@here" && history.errorInfo == nil)
   }
 
-  @Test("a failure keeps no result, and dependencies are those of the last run", .temporaryFolder,
+  @Test(
+    "a failure keeps no result, and dependencies are those of the last run", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func failure(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -99,7 +102,8 @@ struct RunContractTests {
     #expect(try store.newestResult(of: step).manifest == step.manifest)
   }
 
-  @Test("a cancelled run leaves fingerprint and result of before, and says so", .temporaryFolder,
+  @Test(
+    "a cancelled run leaves fingerprint and result of before, and says so", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func cancelled(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -218,7 +222,8 @@ struct RunContractTests {
     #expect(leases.map(\.token) == second.tokens)
   }
 
-  @Test("what a run is about to remove is named and kept, however often it says so", .temporaryFolder,
+  @Test(
+    "what a run is about to remove is named and kept, however often it says so", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func save(backend: RecordStoreBackend) throws {
     let store = try backend.open()

@@ -1,0 +1,123 @@
+import PurserModel
+import Testing
+
+/// The schema goes up and down by numbered migrations; garbage goes, and only garbage.
+@Suite(.project, .enabled(if: TestProject.hasSQLite, "sqlite3 is not installed"))
+struct UpkeepTests {
+  let project = TestProject.current
+
+  private func schema(_ arguments: ByteString...) throws -> (version: Int64, applied: [Bool]) {
+    let outcome = try project.purser(["db"] + arguments + ["--json"])
+    try #require(outcome.code == 0, "\(outcome.errorText)")
+    let json = try outcome.json()
+    let migrations = try #require(json["migrations"]?.array)
+    return (try #require(json["version"]?.integer), migrations.map { $0["appliedAt"]?.string != nil })
+  }
+
+  @Test func `A store that is not there has a schema version of 0 and is not made by asking`() throws {
+    let status = try schema("status")
+    #expect(status.version == 0)
+    #expect(!status.applied.isEmpty && !status.applied.contains(true))
+    #expect(try project.purser("status").code == 0)
+    #expect(try project.purser("runs").code == 0)
+    #expect(project.names(".") == [])
+  }
+
+  @Test func `Migrations are applied and taken back one by one`() throws {
+    try project.purser("exec", "--task", "step", "--", "true")
+    let full = try schema("status")
+    let newest = full.version
+    #expect(full.applied == Array(repeating: true, count: Int(newest)))
+    #expect(try project.query("PRAGMA user_version") == ["\(newest)"])
+    for version in (0..<newest).reversed() {
+      let status = try schema("rollback")
+      #expect(status.version == version)
+      #expect(status.applied == (1...newest).map { $0 <= version })
+      #expect(try project.query("PRAGMA user_version") == ["\(version)"])
+    }
+    #expect(try project.query("SELECT name FROM sqlite_schema WHERE name LIKE 'task%'") == [])
+    #expect(try schema("rollback").version == 0, "there is nothing left to take back")
+    #expect(try schema("migrate").version == newest)
+    #expect(try schema("migrate").version == newest)
+    #expect(try project.purser("exec", "--task", "step", "--", "true").error.isEmpty)
+    #expect(try project.purser("check", "step").code == 0)
+    try project.requireSoundRecords()
+  }
+
+  @Test func `A store that was rolled back is brought up by the next run`() throws {
+    try project.script("step.sh", "echo hi")
+    try project.purser("exec", "--task", "step", "--", "./step.sh")
+    let newest = try schema("status").version
+    #expect(try schema("rollback", "2").version == newest - 2)
+    let outcome = try project.purser("exec", "--task", "step", "--", "./step.sh")
+    #expect(outcome.code == 0)
+    #expect(outcome.error.isEmpty)
+    #expect(try schema("status").version == newest)
+    #expect(project.executions() == 2)
+  }
+
+  @Test func `A migration that was edited is refused`() throws {
+    try project.purser("exec", "--task", "step", "--", "true")
+    try project.query("UPDATE schema_migrations SET checksum = 'x' WHERE version = 1")
+    let outcome = try project.purser("db", "rollback")
+    #expect(outcome.code == 69)
+    #expect(
+      outcome.errorText == """
+        error: migration 001_kptn_tables of '\(project.root)/.purser/records.db' is not the one that this Purser has; use \
+        the version that wrote the store, or another --store
+
+        """)
+  }
+
+  @Test func `Garbage goes and what a record names stays`() throws {
+    try project.script("step.sh", #"n=$(cat in); seq $n 20000 > big; echo "small $n" > small; echo "printed $n""#)
+    let arguments: [ByteString] = [
+      "--task", "step", "--input", "in", "--output", "big", "--output", "small", "--", "./step.sh",
+    ]
+    func exec(_ number: Int, _ key: ByteString = "default") throws {
+      try project.write("in", "\(number)")
+      let outcome = try project.purser(["exec", "--storage-key", key] + arguments)
+      #expect(outcome.code == 0)
+      #expect(outcome.outputText == "printed \(number)\n")
+    }
+    try exec(1, "other")
+    try exec(2)
+    try exec(3)
+    #expect(project.executions() == 3)
+    let young = try project.purser("gc", "--json").json()
+    #expect(young["results"]?.integer == 0)
+    #expect(young["blobs"]?.integer == 0)
+
+    let report = try project.purser("gc", "--older-than", "0s", "--json").json()
+    #expect(report["results"]?.integer == 1)
+    #expect(report["blobs"]?.integer == 3)
+    #expect(try project.query("SELECT count(*) FROM action_results") == ["2"])
+    #expect(try project.query("SELECT count(*) FROM blobs") == ["6"])
+    try project.requireSoundRecords()
+
+    try exec(3)
+    try project.remove("big")
+    try project.remove("small")
+    try exec(3)
+    try exec(1, "other")
+    try exec(1)
+    #expect(project.executions() == 3, "what records name is restored")
+    try exec(2)
+    #expect(project.executions() == 4, "what was forgotten is made again")
+    #expect(try project.text("small") == "small 2\n")
+  }
+
+  @Test func `Garbage is collected beside running tasks`() throws {
+    try project.script("step.sh", "seq 20000 > big; echo > ../ready; until [ -e ../go ]; do sleep 0.01; done")
+    let arguments: [ByteString] = ["exec", "--task", "step", "--output", "big", "--", "./step.sh"]
+    let running = try project.start([TestProject.tool] + arguments)
+    #expect(hasComeTrue { project.exists("../ready") })
+    #expect(try project.purser("gc", "--older-than", "0s").code == 0)
+    try project.write("../go", "")
+    #expect(try running.wait().code == 0)
+    try project.remove("big")
+    #expect(try project.purser(arguments).error.isEmpty)
+    #expect(project.executions() == 1)
+    #expect(project.exists("big"))
+  }
+}
