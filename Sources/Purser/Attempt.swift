@@ -17,7 +17,7 @@ public final class Attempt: Sendable {
   let assessment: Assessment
   package let run: OpenRun
   let startedAt: String
-  let start: ContinuousClock.Instant
+  let start: MonotonicTime
 
   init(cache: TaskCache, spec: TaskSpec, assessment: Assessment, run: OpenRun) {
     self.cache = cache
@@ -25,7 +25,7 @@ public final class Attempt: Sendable {
     self.assessment = assessment
     self.run = run
     startedAt = TaskCache.now()
-    start = .now
+    start = MonotonicTime.now()
   }
 
   deinit {
@@ -126,7 +126,7 @@ public final class Attempt: Sendable {
       case .failure(let code): (.failed, .failure, code)
       case .cancelled(let code): (.cancelled, nil, code)
       }
-    let elapsed = (ContinuousClock.now - start).components
+    let elapsed = start.duration(to: MonotonicTime.now()).components
     var outcome = RunOutcome(
       state: state, status: status, exitCode: exitCode, startedAt: startedAt, finishedAt: TaskCache.now(),
       durationMicroseconds: elapsed.seconds * 1_000_000 + elapsed.attoseconds / 1_000_000_000_000,

@@ -1,10 +1,11 @@
 import Glibc
 
 /// A moment of `CLOCK_MONOTONIC`, in nanoseconds.
-struct MonotonicTime: Comparable {
+package struct MonotonicTime: Comparable, Sendable {
   var nanoseconds: Int64
 
-  static func now() -> MonotonicTime {
+  /// Now.
+  package static func now() -> MonotonicTime {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return MonotonicTime(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
@@ -20,7 +21,8 @@ struct MonotonicTime: Comparable {
     return MonotonicTime(nanoseconds: past ? .max : total)
   }
 
-  func duration(to later: MonotonicTime) -> Duration {
+  /// The time from this moment to a later one.
+  package func duration(to later: MonotonicTime) -> Duration {
     .nanoseconds(later.nanoseconds - nanoseconds)
   }
 
@@ -31,7 +33,7 @@ struct MonotonicTime: Comparable {
     return left <= 0 ? 0 : Int32((left + 999_999) / 1_000_000)
   }
 
-  static func < (left: MonotonicTime, right: MonotonicTime) -> Bool {
+  package static func < (left: MonotonicTime, right: MonotonicTime) -> Bool {
     left.nanoseconds < right.nanoseconds
   }
 }

@@ -21,13 +21,16 @@ package struct FileDigest: Sendable, Hashable {
 /// `unstable`. Symbolic links are followed; only regular files have a digest.
 package struct FileHasher: Sendable {
   package let cache: StatCache
-  let workers: Int
+  private let requestedWorkers: Int?
 
   /// - Parameter workers: threads for many files; the number of processors if `nil`.
   package init(cache: StatCache, workers: Int? = nil) {
     self.cache = cache
-    self.workers = max(1, workers ?? WorkerThreads.processors)
+    requestedWorkers = workers.map { max(1, $0) }
   }
+
+  /// Asked of the system only where it matters: three system calls, which a hit can do without.
+  var workers: Int { requestedWorkers ?? WorkerThreads.processors }
 
   /// The digest of a file's content: from the cache (one system call), else read.
   ///
@@ -48,7 +51,7 @@ package struct FileHasher: Sendable {
   }
 
   private func read(_ path: ByteString, _ identity: FileIdentity) throws(FileError) -> FileDigest {
-    let reader = FileReader(cache: cache, mayUseSecondThread: workers > 1)
+    let reader = FileReader(cache: cache, mayUseSecondThread: identity.size >= FileReader.overlapFrom && workers > 1)
     return try path.withPath { cPath throws(FileError) in
       try reader.digest(at: Location(directory: AT_FDCWD, name: cPath, followsLinks: true), identity) { path }
     }
@@ -60,6 +63,7 @@ package struct FileHasher: Sendable {
     if paths.count <= 256 {
       var results = paths.map { path in identityAndCached(path) }
       let missing = results.indices.filter { results[$0].isMiss }
+      if missing.isEmpty { return results.map { $0.result } }
       let bytes = missing.reduce(0) { $0 &+ results[$1].size }
       let parallel = missing.count > 1 && (missing.count >= 16 || bytes >= 512 * 1024)
       for (index, result) in zip(missing, hash(missing.map { (paths[$0], results[$0].identity) }, parallel)) {

@@ -21,7 +21,7 @@ final class FileReader {
   /// 256, 1.53 of 1 MiB and of more (each piece costs a wake-up).
   private static let pieceSize = 1024 * 1024
   /// From here on a second thread reads: starting it costs as much as hashing 50 KB.
-  private static let overlapFrom: Int64 = 2 * 1024 * 1024
+  static let overlapFrom: Int64 = 2 * 1024 * 1024
   /// Attempts after the first, when a file changed while it was read.
   private static let retries = 3
 
