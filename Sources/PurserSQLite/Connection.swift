@@ -8,6 +8,8 @@ import PurserStore
 final class Connection {
   enum Mode {
     case readOnly
+    /// Without locks, taking for granted that nobody writes.
+    case immutable
     case readWrite
   }
 
@@ -23,10 +25,12 @@ final class Connection {
     let flags =
       switch mode {
       case .readOnly: SQLITE_OPEN_READONLY
+      case .immutable: SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
       case .readWrite: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
       }
     // The connection is guarded by its store's lock, so SQLite's own mutexes would be taken for nothing.
-    let code = sqlite3_open_v2(path, &handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+    let name = mode == .immutable ? Self.immutableURI(path) : path
+    let code = sqlite3_open_v2(name, &handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
     guard code == SQLITE_OK, let handle else {
       let message = handle.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
       sqlite3_close_v2(handle)
@@ -55,6 +59,17 @@ final class Connection {
         let bytes = UnsafeBufferPointer(start: text, count: Int(sqlite3_value_bytes(value)))
         sqlite3_result_int(context, (try? JSON(parsing: bytes)) == nil ? 0 : 1)
       }, nil, nil, nil)
+  }
+
+  private static func immutableURI(_ path: String) -> String {
+    var uri = Array("file:".utf8)
+    for byte in path.utf8 {
+      switch byte {
+      case UInt8(ascii: "%"), UInt8(ascii: "?"), UInt8(ascii: "#"): uri += "%\(Hex.string([byte]))".utf8
+      default: uri.append(byte)
+      }
+    }
+    return String(decoding: uri + "?immutable=1".utf8, as: UTF8.self)
   }
 
   deinit {

@@ -6,7 +6,9 @@ import PurserStore
 ///
 /// SQLite before 3.51.3 can corrupt a WAL database when one connection resets the WAL while another checkpoints. With
 /// one writer at a time, checkpoints included, that cannot happen; and waiting writers stand in the kernel's queue
-/// instead of polling. The file holds the number of the process that went through last, so that a waiter can name it.
+/// instead of polling. The file holds the number of the process that went through last, so that a waiter can name it,
+/// and a generation: odd while somebody is inside, and another even number afterwards, so that a reader can tell whether
+/// the database was left alone while it looked (see ``Generation``).
 struct WriterGate: ~Copyable {
   private let descriptor: Int32
   private let path: String
@@ -37,10 +39,21 @@ struct WriterGate: ~Copyable {
       throw StoreError(.io, "the writers' gate '\(path)' cannot be locked: \(String(cString: strerror(-code)))")
     }
     defer { flock(descriptor, LOCK_UN) }
-    var text = ContiguousArray("\(getpid())          ".utf8.prefix(10))
-    text.append(UInt8(ascii: "\n"))
-    _ = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    // Whoever died inside left an odd number: the next odd one follows.
+    let inside = ((Generation.read(descriptor) ?? 0) | 1) + 2
+    write(Self.padded(UInt64(getpid()), 10) + "\n" + Self.padded(inside, 20) + "\n", at: 0)
+    defer { write(Self.padded(inside + 1, 20), at: Generation.offset) }
     return try body()
+  }
+
+  private static func padded(_ number: UInt64, _ width: Int) -> String {
+    let digits = String(number)
+    return digits + String(repeating: " ", count: max(0, width - digits.utf8.count))
+  }
+
+  private func write(_ text: String, at offset: Int) {
+    var text = text
+    _ = text.withUTF8 { pwrite(descriptor, $0.baseAddress, $0.count, offset) }
   }
 
   private func holder() -> String {
