@@ -32,7 +32,7 @@ public final class Attempt: Sendable {
     if isOpen.withLock({ $0 }) { abandon(because: "dropped") }
   }
 
-  /// Renews the leases until the attempt is over, for work that does not do so itself.
+  /// Renews the leases until the attempt is over: the work itself, and storing what it made, may take hours.
   func keepLeases() {
     let records = cache.records
     let run = run
@@ -206,7 +206,12 @@ public final class Attempt: Sendable {
       if outcome.status == .success { outcome.status = nil }
       return
     }
-    outcome.log = try cache.contents.add(log, to: &prepared)
+    do {
+      outcome.log = try cache.contents.add(log, to: &prepared)
+    } catch {
+      // A failure is recorded as one, with or without what it printed.
+      guard outcome.manifest == nil else { throw error }
+    }
   }
 
   /// Gives the leases back without a result. Where even that fails, they end with this process.
@@ -240,7 +245,6 @@ extension TaskCache {
       try Declarations(project: project).checkPlaces(spec, key: key(spec.id), records: records)
       if let attempt = try open(spec, assessment, kind: "run", willWait: { _ in }) {
         try attempt.clearOutputs()
-        attempt.keepLeases()
         return attempt
       }
     }
@@ -254,7 +258,9 @@ extension TaskCache {
       guard let run = try lessor.open(spec, assessment, kind: kind, author: author, willWait: willWait) else {
         return nil
       }
-      return Attempt(cache: self, spec: spec, assessment: assessment, run: run)
+      let attempt = Attempt(cache: self, spec: spec, assessment: assessment, run: run)
+      attempt.keepLeases()
+      return attempt
     } catch {
       throw PurserError(error)
     }
@@ -262,13 +268,19 @@ extension TaskCache {
 
   /// Puts a result back for a task, and records it as done.
   ///
-  /// - Throws: `io` if a content is damaged or a place cannot be written; the task then has to run.
+  /// - Throws: `io` if a content is damaged or a place cannot be written; the task then has to run. `busy` if the task
+  ///   is not any more what the decision was about.
   public func restore(_ result: ActionResult, for spec: TaskSpec) throws(PurserError) {
     let spec = try Declarations(project: project).admit(spec)
     while true {
       let assessment = try assess(spec, DecisionOptions())
-      if case .fresh = assessment.decision { return }
-      if try restore(result, spec, assessment, willWait: { _ in }) { return }
+      switch assessment.decision {
+      case .fresh: return
+      case .restore(let current, _) where current == result:
+        if try restore(current, spec, assessment, willWait: { _ in }) { return }
+      default:
+        throw PurserError(.busy, "task '\(spec.id)' is not any more what was decided about; decide again")
+      }
     }
   }
 

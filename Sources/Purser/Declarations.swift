@@ -42,11 +42,14 @@ struct Declarations {
     let location = project.location(of: output)
     if location.isWithin(project.store) { throw refuse("it is in Purser's own store; declare another place") }
     if project.store.isWithin(location) { throw refuse("it holds Purser's store; declare another folder") }
+    if spec.workingDirectory.isWithin(output) {
+      throw refuse("the command runs in it, and it would be removed; declare what the command makes there")
+    }
     let isPattern = Glob.isPattern(output)
     let glob = isPattern ? try Surveyor.glob(output, of: spec) : nil
     for path in spec.inputs + spec.code {
       if path == output { throw refuse("it is an input too; a task cannot be made from what it makes") }
-      guard !Glob.isPattern(path) else { continue }
+      // By the text alone this holds for patterns too: all that they match is within.
       if path.isWithin(output) {
         throw refuse("it holds the input '\(path.printable)', which would be removed with it")
       }

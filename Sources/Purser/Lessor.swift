@@ -40,7 +40,7 @@ struct Lessor {
   /// Whether somebody alive holds the lease on a task record.
   func isAtWork(on key: TaskKey) throws(StoreError) -> Bool {
     let worker = Self.worker()
-    return try records.leases(named: [Self.name(of: key)]).contains { !isAbandoned($0, worker) }
+    return try records.leases(named: [Self.name(of: key)]).contains { !isOrphaned($0, worker) }
   }
 
   /// Who is waited for.
@@ -58,6 +58,7 @@ struct Lessor {
     let worker = Self.worker()
     let current = ChildProcess.current()
     var abandoned: [Int64] = []
+    var unrenewed: [Int64: (expiresAt: String, since: MonotonicTime)] = [:]
     let names = [
       Self.name(of: key),
       // Two storage keys write the same files: never at once.
@@ -77,7 +78,7 @@ struct Lessor {
       case .opened(let run): return run
       case .moved: return nil
       case .held(let leases):
-        let dead = leases.filter { isAbandoned($0, worker) }
+        let dead = leases.filter { isAbandoned($0, worker, &unrenewed) }
         for lease in dead {
           // Its command may live on in a process of its own; nothing runs beside it.
           if let child = lease.child, lease.worker == worker {
@@ -85,32 +86,38 @@ struct Lessor {
           }
         }
         abandoned = dead.map(\.token)
-        guard dead.count < leases.count, let holder = leases.first(where: { !abandoned.contains($0.token) }) else {
-          continue
-        }
+        guard let holder = leases.first(where: { !abandoned.contains($0.token) }) else { continue }
         willWait(Holder(pid: holder.owner.pid, since: holder.acquiredAt))
-        try wait(
-          until: { () throws(StoreError) in try records.leases(named: names).allSatisfy { isAbandoned($0, worker) } },
-          for: holder, worker)
-        return nil
+        while true {
+          // Until the holder's process ends; it may also go on to another task.
+          purser_wait_for_process(holder.worker == worker ? holder.owner.pid : -1, 200)
+          let standing = try records.leases(named: names)
+          if standing.isEmpty { return nil }
+          if standing.allSatisfy({ isAbandoned($0, worker, &unrenewed) }) { break }
+        }
       }
     }
   }
 
-  private func isAbandoned(_ lease: Lease, _ worker: String) -> Bool {
-    if lease.expiresAt < TaskCache.now() { return true }
-    if lease.worker.prefix(while: { $0 != "/" }) != worker.prefix(while: { $0 != "/" }) { return true }
-    // Pids of another name-space say nothing here: such a lease has to expire.
-    guard lease.worker == worker else { return false }
-    return !ChildProcess(pid: lease.owner.pid, startTime: lease.owner.startTime).isAlive
+  /// Whether a lease may be taken over: at once from an owner that is dead; from one that seems to live, if the lease has
+  /// expired and then is not renewed for a while longer. By the wall clock alone, a computer that slept, or whose clock
+  /// was set, would take every lease for expired.
+  private func isAbandoned(
+    _ lease: Lease, _ worker: String, _ unrenewed: inout [Int64: (expiresAt: String, since: MonotonicTime)]
+  ) -> Bool {
+    if isOrphaned(lease, worker) { return true }
+    guard lease.expiresAt < TaskCache.now() else { return false }
+    if let seen = unrenewed[lease.token], seen.expiresAt == lease.expiresAt {
+      return seen.since.duration(to: MonotonicTime.now()) > .seconds(Self.seconds / 3)
+    }
+    unrenewed[lease.token] = (lease.expiresAt, MonotonicTime.now())
+    return false
   }
 
-  /// Sleeps until the holder's process ends, and looks five times a second: it may go on to another task.
-  private func wait(
-    until isOver: () throws(StoreError) -> Bool, for lease: Lease, _ worker: String
-  ) throws(StoreError) {
-    repeat {
-      purser_wait_for_process(lease.worker == worker ? lease.owner.pid : -1, 200)
-    } while try !isOver()
+  /// Whether the owner is known to be dead. Pids of another name-space say nothing here.
+  private func isOrphaned(_ lease: Lease, _ worker: String) -> Bool {
+    if lease.worker.prefix(while: { $0 != "/" }) != worker.prefix(while: { $0 != "/" }) { return true }
+    guard lease.worker == worker else { return false }
+    return !ChildProcess(pid: lease.owner.pid, startTime: lease.owner.startTime).isAlive
   }
 }

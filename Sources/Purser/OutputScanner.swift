@@ -93,7 +93,8 @@ struct OutputScanner {
     if let store = project.store.path(relativeTo: project.root) { skipped.append(store) }
     do {
       return try Glob(pattern).expand(
-        root: project.root, filter: PathFilter(root: project.root, skippedPaths: skipped, patterns: []))
+        root: project.root,
+        filter: PathFilter(root: project.root, skippedPaths: skipped, patterns: [], skipsCaches: false))
     } catch let error as FileError {
       throw error
     } catch {

@@ -109,12 +109,17 @@ struct ProjectFiles: ~Copyable {
       if name.withCString({ mkdirat(parent, $0, mode_t(entry.mode)) }) != 0, errno != EEXIST {
         throw Self.failure("the folder", entry.path, errno)
       }
-      _ = name.withCString { fchmodat(parent, $0, mode_t(entry.mode), 0) }
+      // Opened rather than named: a link swapped in meanwhile must not have its target's mode changed.
+      let made = entry.path.withCString { purser_open_beneath(root, $0, O_RDONLY | O_DIRECTORY, 0) }
+      guard made >= 0 else { throw Self.failure("the folder", entry.path, -made) }
+      defer { close(made) }
+      guard fchmod(made, mode_t(entry.mode)) == 0 else { throw Self.failure("the folder", entry.path, errno) }
       return
     }
-    // Short and fixed, so that a name of 255 bytes can be restored too.
-    let temporary = ByteString(".purser-\(getpid())-\(entry.digest.hex.prefix(8))")
-    _ = temporary.withCString { unlinkat(parent, $0, 0) }
+    // Short and of its own, so that a name of 255 bytes can be restored too. Folders and globs leave such names out.
+    var unique: UInt64 = 0
+    _ = purser_random(&unique, MemoryLayout.size(ofValue: unique))
+    let temporary = ByteString(".purser-tmp-" + String(unique, radix: 16))
     do throws(StoreError) {
       if entry.kind == .link {
         let target = try linkTarget()

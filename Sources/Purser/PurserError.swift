@@ -39,6 +39,15 @@ public struct PurserError: Error, Sendable, Hashable, CustomStringConvertible {
     self.init(code, error.message)
   }
 
+  /// Any error: those of the store and one's own as they are, others as a bug.
+  package init(wrapping error: any Error) {
+    switch error {
+    case let error as PurserError: self = error
+    case let error as StoreError: self.init(error)
+    default: self.init(.bug, "\(error)")
+    }
+  }
+
   /// A declared path that cannot be hashed.
   package init(_ error: FileError, declaration: String, of task: String) {
     let path = error.path.printable
@@ -48,10 +57,11 @@ public struct PurserError: Error, Sendable, Hashable, CustomStringConvertible {
         .missing,
         "\(declaration) '\(path)' does not exist (declared by task '\(task)'); create it, or remove --\(declaration) "
           + path)
-    case .unreadable, .notAFile, .unstable, .io:
-      self.init(
-        error.code == .io ? .io : .refused,
-        "\(declaration) '\(path)' of task '\(task)' cannot be used: \(error.message)")
+    case .unreadable, .notAFile:
+      self.init(.refused, "\(declaration) '\(path)' of task '\(task)' cannot be used: \(error.message)")
+    case .unstable, .io:
+      // Nothing is wrong with the declaration: the task can run, only not be cached.
+      self.init(.io, "\(declaration) '\(path)' of task '\(task)' cannot be hashed: \(error.message)")
     }
   }
 }

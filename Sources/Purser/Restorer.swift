@@ -1,3 +1,4 @@
+import PurserExecution
 import PurserHashing
 import PurserModel
 import PurserStore
@@ -12,14 +13,12 @@ struct Restorer {
   /// it is touched.
   func save(_ entries: [OutputManifest.Entry], for run: OpenRun) throws(StoreError) {
     let files = entries.filter { $0.kind != .directory }
-    let known = try contents.records.blobs(files.map(\.digest))
-    let unsaved = files.filter { known[$0.digest] == nil }
-    guard !unsaved.isEmpty else { return }
-    let blobs = try contents.commit(try contents.prepare(unsaved, in: project))
+    let blobs = try contents.commit(try contents.prepare(files, in: project))
+    guard !blobs.isEmpty else { return }
     var byDigest: [Digest: NewBlob] = [:]
     for blob in blobs { byDigest[blob.digest] = blob }
     try contents.records.save(
-      unsaved.compactMap { entry in byDigest[entry.digest].map { SavedContent(path: entry.path, blob: $0) } }, for: run)
+      files.compactMap { entry in byDigest[entry.digest].map { SavedContent(path: entry.path, blob: $0) } }, for: run)
   }
 
   /// Removes declared outputs before a run, so that a leftover is never taken for a product, and makes the folders
@@ -38,8 +37,8 @@ struct Restorer {
     }
   }
 
-  /// Makes what is on disk equal to a result: what is right stays, what is wrong is replaced, what is extra goes. All
-  /// contents are verified before the first of them is put in place.
+  /// Makes what is on disk equal to a result: what is right stays, what is wrong is replaced, what is extra goes. Each
+  /// content is verified before it is put in its place; if one is damaged, the task has to run, and makes all of them.
   func restore(
     _ result: ActionResult, of spec: TaskSpec, over found: OutputManifest, for run: OpenRun
   ) throws(StoreError) {
@@ -57,12 +56,18 @@ struct Restorer {
 
     let files = try ProjectFiles(root: project.root)
     for entry in extra.reversed() { try files.remove(entry.path) }
-    for entry in replaced where wrong.contains(where: { $0.path == entry.path && $0.kind != entry.kind }) {
-      try files.remove(entry.path)
+    for entry in wrong {
+      if let old = present[entry.path], old.kind != entry.kind { try files.remove(entry.path) }
     }
     // Folders come before what is in them, since entries are sorted by path; their final mode comes last, so that a
     // folder without write permission can be filled.
+    var confirmed = MonotonicTime.now()
     for entry in wrong {
+      // Who was frozen for so long that somebody else took over must not go on writing.
+      if confirmed.duration(to: MonotonicTime.now()) > .seconds(1) {
+        try contents.records.renew(run, until: TaskCache.time(in: Lessor.seconds))
+        confirmed = MonotonicTime.now()
+      }
       var entry = entry
       if entry.kind == .directory { entry.mode |= 0o700 }
       try files.place(entry) { descriptor throws(StoreError) in
@@ -84,14 +89,13 @@ struct Restorer {
 
   /// A manifest may only name what the task declares as its outputs, inside the project and outside of the store.
   private func require(_ manifest: OutputManifest, toStayWithin outputs: [ByteString]) throws(StoreError) {
+    let globs = outputs.compactMap { Glob.isPattern($0) ? try? Glob($0) : nil }
     for entry in manifest.entries {
       let segments = entry.path.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
       let isPlain =
         !entry.path.isEmpty
         && segments.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }
-      let isCovered = outputs.contains { pattern in
-        entry.path.isWithin(pattern) || (try? Glob(pattern))?.matches(entry.path) == true
-      }
+      let isCovered = outputs.contains { entry.path.isWithin($0) } || globs.contains { $0.matches(entry.path) }
       guard isPlain, isCovered, !project.location(of: entry.path).isWithin(project.store) else {
         throw StoreError(
           .corrupt,

@@ -49,15 +49,21 @@ package struct StepRunner {
     decisionOptions.isForced = options.isForced
     decisionOptions.mayRestore = options.mayRestore
     decisionOptions.standardInput = options.standardInput?.digest
+    var hasFoundDamage = false
     while true {
       let assessment = try cache.assess(spec, decisionOptions)
       switch assessment.decision {
       case .fresh(let record):
         cache.saveStatCache()
-        guard let result = record.result, try replay(result, spec) else { continue }
-        report(.fresh(task: spec.id, savedMicroseconds: result.durationMicroseconds))
-        if options.touchesOutputs { touch(spec) }
-        return 0
+        guard let result = record.result else { continue }
+        switch try replay(result) {
+        case .damaged: giveUp(&decisionOptions, &hasFoundDamage)
+        case .undelivered: return PurserError.Code.io.rawValue
+        case .done:
+          report(.fresh(task: spec.id, savedMicroseconds: result.durationMicroseconds))
+          if options.touchesOutputs { touch(spec) }
+          return 0
+        }
       case .restore(let result, let reasons):
         do throws(PurserError) {
           guard try cache.restore(result, spec, assessment, willWait: announce(spec)) else { continue }
@@ -68,10 +74,14 @@ package struct StepRunner {
           continue
         }
         cache.saveStatCache()
-        guard try replay(result, spec) else { continue }
-        report(.restored(task: spec.id, reasons: reasons, savedMicroseconds: result.durationMicroseconds))
-        if options.touchesOutputs { touch(spec) }
-        return 0
+        switch try replay(result) {
+        case .damaged: giveUp(&decisionOptions, &hasFoundDamage)
+        case .undelivered: return PurserError.Code.io.rawValue
+        case .done:
+          report(.restored(task: spec.id, reasons: reasons, savedMicroseconds: result.durationMicroseconds))
+          if options.touchesOutputs { touch(spec) }
+          return 0
+        }
       case .run(let reasons):
         for case .upstreamPending(let tasks) in reasons {
           throw PurserError(
@@ -98,20 +108,37 @@ package struct StepRunner {
     { holder in report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
   }
 
-  /// `false` if what was printed is damaged: it was forgotten, and the decision has to be made again.
-  private func replay(_ result: ActionResult, _ spec: TaskSpec) throws(PurserError) -> Bool {
-    guard let log = result.log else { return true }
+  private enum Replay {
+    case done
+    /// What was printed is damaged, and forgotten where that was possible: the decision has to be made again.
+    case damaged
+    /// It cannot be written to this process's own output. That is no reason to do the work once more.
+    case undelivered
+  }
+
+  private func replay(_ result: ActionResult) throws(PurserError) -> Replay {
+    guard let log = result.log else { return .done }
     do {
       try cache.contents.withLog(log) { try LogReplay.replay($0) }
-      return true
+      return .done
     } catch let error as StoreError where error.code == .corrupt {
       report(.warning(error.message))
-      return false
+      return .damaged
+    } catch let error as LogFormatError {
+      report(.warning("\(error)"))
+      return .damaged
     } catch let error as StoreError {
       throw PurserError(error)
     } catch {
-      throw PurserError(.io, "the output of task '\(spec.id)' cannot be replayed: \(error)")
+      report(.error("\(error)"))
+      return .undelivered
     }
+  }
+
+  /// The next decision is made without what is damaged; should it come to the same again, the step runs.
+  private func giveUp(_ options: inout DecisionOptions, _ hasFoundDamage: inout Bool) {
+    if hasFoundDamage { options.isForced = true }
+    hasFoundDamage = true
   }
 
   private func touch(_ spec: TaskSpec) {
@@ -139,12 +166,16 @@ package struct StepRunner {
       let completion = try executor.run(
         command(spec, options), capture: log, passThrough: true,
         started: { child in
-          try? cache.records.noteChild(
-            LeaseProcess(pid: child.pid, startTime: child.startTime, processGroup: child.processGroup),
-            of: attempt.run)
-        },
-        tick: .seconds(Lessor.seconds / 4),
-        onTick: { try? cache.records.renew(attempt.run, until: TaskCache.time(in: Lessor.seconds)) })
+          let process = LeaseProcess(
+            pid: child.pid, startTime: child.startTime, processGroup: child.processGroup)
+          do {
+            try cache.records.noteChild(process, of: attempt.run)
+          } catch let error as StoreError where error.code == .leaseLost {
+            throw error
+          } catch {
+            // Not noted, a takeover could not end it; the run itself is no worse for that.
+          }
+        })
       exitCode = exitStatus(of: completion)
       if completion.interruption != nil {
         ending = .cancelled(exitCode: exitCode)
@@ -197,8 +228,7 @@ package struct StepRunner {
     do {
       return exitStatus(
         of: try executor.run(
-          command(spec, options), capture: LogSpool.discarding(), passThrough: true, started: { _ in }, tick: nil,
-          onTick: {}))
+          command(spec, options), capture: LogSpool.discarding(), passThrough: true, started: { _ in }))
     } catch let error as ExecutionError {
       report(.error(error.message))
       return error.exitCode

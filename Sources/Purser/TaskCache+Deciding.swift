@@ -28,8 +28,8 @@ package struct DecisionOptions: Sendable {
 }
 
 extension TaskCache {
-  /// Says whether a task is fresh, can be restored, or has to run, and every reason why. Reads only, but for the stat
-  /// cache. O(declared files) system calls.
+  /// Says whether a task is fresh, can be restored, or has to run, and every reason why. Changes no record; for a
+  /// declared environment variable it may make the store's key. O(declared files) system calls.
   ///
   /// - Throws: `missing` or `refused` for a declaration that cannot be used, `unavailable` or `io` for a store that
   ///   cannot be read.
@@ -128,8 +128,8 @@ extension TaskCache {
       // A manifest that was cut short must not pass for a smaller result.
       guard result.manifest.digest == result.outputsVersion else { continue }
       // Without outputs, what the command did may be elsewhere: a database load is not done here because it was done
-      // for another branch.
-      guard !spec.outputs.isEmpty || spec.isPure || result.producer == key else { continue }
+      // for another branch, nor because it was done before another one of the same task overwrote it.
+      guard !spec.outputs.isEmpty || spec.isPure else { continue }
       var needed = Set(result.manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))
       if let log = result.log { needed.insert(log) }
       if try contents.hasAll(needed) { return result }
@@ -153,7 +153,9 @@ extension TaskCache {
     switch record.status {
     case .failure: reasons.append(.failed)
     case .running: reasons.append(.interrupted)
-    case .incomplete where record.subtaskCount == 0: reasons.append(.interrupted)
+    case .incomplete where record.subtaskCount == 0:
+      // An attempt that ended well but could not be stored, because an input moved, is none of an interruption.
+      reasons.append(record.lastRunState == .completed ? .incomplete(done: 0, total: 1) : .interrupted)
     default: break
     }
     if recordedKey != assessment.survey.fingerprint.actionKey {

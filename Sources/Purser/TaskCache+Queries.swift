@@ -170,10 +170,8 @@ extension TaskCache {
           (Tree.decode(node: listing) ?? []).filter { $0.kind == .directory }.map(\.digest)
         })
       let swept = try blobStore.sweep { digest in
-        ((try? records.blobs([digest])) ?? [
-          digest: StoredBlob(digest: digest, size: 0, encoding: .identity, isInline: false)
-        ])[
-          digest] != nil
+        guard let found = try? records.blobs([digest]) else { return true }
+        return found[digest] != nil
       }
       return GarbageSummary(
         results: report.results, blobs: report.blobs, contentBytes: report.bytes, files: swept.count,

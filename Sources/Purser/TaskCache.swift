@@ -18,20 +18,14 @@ public final class TaskCache: Sendable {
   package let hasher: FileHasher
   let contents: ContentStore
 
-  /// Opens the cache of a project. Nothing is written until something is to be recorded.
-  ///
-  /// - Throws: `unavailable` if the store's path cannot be used.
-  public convenience init(project: Project, environment: ProcessEnvironment = .current) throws(PurserError) {
-    do {
-      let records = try SQLiteRecordStore(
-        directory: project.store, isDurable: environment["PURSER_DURABILITY"] != "fast", now: { TaskCache.now() })
-      self.init(
-        project: project, environment: environment, records: records,
-        blobs: LocalBlobStore(directory: project.store),
-        statCache: StatCache(path: project.store.appending(path: "stat-cache")))
-    } catch {
-      throw PurserError(error)
-    }
+  /// Opens the cache of a project. No record is written until something is to be recorded.
+  public convenience init(project: Project, environment: ProcessEnvironment = .current) {
+    self.init(
+      project: project, environment: environment,
+      records: SQLiteRecordStore(
+        directory: project.store, isDurable: environment["PURSER_DURABILITY"] != "fast", now: { TaskCache.now() }),
+      blobs: LocalBlobStore(directory: project.store),
+      statCache: StatCache(path: project.store.appending(path: "stat-cache")))
   }
 
   package init(

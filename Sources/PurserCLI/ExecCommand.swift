@@ -33,7 +33,7 @@ let execCommand = CommandSpec(
     options.timeout = timeout
   }
   let runner = StepRunner(
-    cache: try TaskCache(project: project, environment: session.environment), executor: LocalExecutor()
+    cache: TaskCache(project: project, environment: session.environment), executor: LocalExecutor()
   ) { event in
     switch event {
     case .warning(let message): console.warn(message)

@@ -95,7 +95,7 @@ private func evidence(_ reasons: JSON, _ console: Console) -> [String] {
     } else {
       let words = [
         "neverRan": "it never ran", "forced": "it was forced", "failed": "it failed last time",
-        "interrupted": "it was interrupted",
+        "interrupted": "it was interrupted", "incomplete": "its last result was not stored",
       ]
       lines.append("  \(words[kind] ?? kind)")
     }

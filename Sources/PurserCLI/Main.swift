@@ -22,6 +22,9 @@ enum Main {
       guard let argument = CommandLine.unsafeArgv[index] else { break }
       arguments.append(ByteString(UnsafeRawBufferPointer(start: argument, count: strlen(argument))))
     }
+    // A standard descriptor that is closed would be given to the next file opened, the store's: what is printed would
+    // be written into it.
+    for descriptor: Int32 in 0...2 where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
     // Nothing is buffered, and nobody registered work for the end: exit handlers would cost more than a hit's query.
     _exit(run(arguments))
   }
@@ -37,8 +40,9 @@ enum Main {
       fail(error.message)
       return error.code.rawValue
     } catch {
-      fail("\(error)")
-      return PurserError.Code.bug.rawValue
+      let error = PurserError(wrapping: error)
+      fail(error.message)
+      return error.code.rawValue
     }
   }
 

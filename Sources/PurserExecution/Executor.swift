@@ -6,15 +6,11 @@ package protocol Executor: Sendable {
   ///   - capture: takes everything that the command prints. If it fails, the command goes on.
   ///   - passThrough: whether the output also goes to this process's standard output and error, as it comes.
   ///   - started: called once, right after the start. If it throws, the command is killed and the error thrown on.
-  ///   - tick: the time between two calls of `onTick` while the run lasts; `nil` for none.
-  ///   - onTick: called on the same thread, so it holds up the output: it should be short.
   /// - Throws: ``ExecutionError`` if the command could not be started, and what `started` throws.
   func run(
     _ command: Command,
     capture: LogSpool,
     passThrough: Bool,
-    started: (ChildProcess) throws -> Void,
-    tick: Duration?,
-    onTick: () -> Void
+    started: (ChildProcess) throws -> Void
   ) throws -> Completion
 }

@@ -13,7 +13,7 @@ import PurserModel
 /// in the foreground of its terminal, the command stays in its group, so that Ctrl-C, Ctrl-Z and reading from the
 /// terminal work as without us.
 ///
-/// - Important: The command is killed when the *thread* that called ``run(_:capture:passThrough:started:tick:onTick:)``
+/// - Important: The command is killed when the *thread* that called ``run(_:capture:passThrough:started:)``
 ///   ends (PR_SET_PDEATHSIG). Call it from a thread that lives as long as the process, such as the main one.
 package struct LocalExecutor: Executor {
   private let standardOutput: Int32
@@ -29,9 +29,7 @@ package struct LocalExecutor: Executor {
     _ command: Command,
     capture: LogSpool,
     passThrough: Bool,
-    started: (ChildProcess) throws -> Void,
-    tick: Duration?,
-    onTick: () -> Void
+    started: (ChildProcess) throws -> Void
   ) throws -> Completion {
     let name = command.argv.first ?? ""
     let ownGroup = !cspawn_in_foreground()
@@ -54,7 +52,7 @@ package struct LocalExecutor: Executor {
         supervisor.abort(signals)
         throw error
       }
-      var completion = supervisor.run(signals, tick: tick, onTick: onTick)
+      var completion = supervisor.run(signals)
       let late = signals.end(raising: false)
       completion.interruption = completion.interruption ?? late
       return completion

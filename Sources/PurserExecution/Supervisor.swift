@@ -49,9 +49,8 @@ struct Supervisor: ~Copyable {
   }
 
   /// Blocks until the command has ended and its output is written.
-  mutating func run(_ signals: borrowing SignalScope, tick: Duration?, onTick: () -> Void) -> Completion {
+  mutating func run(_ signals: borrowing SignalScope) -> Completion {
     let deadline = command.timeout.map { started.advanced(by: $0) }
-    var nextTick = tick.map { started.advanced(by: $0) }
     while !isFinished {
       var polled = [
         pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
@@ -59,7 +58,7 @@ struct Supervisor: ~Copyable {
         first.interest,
         second.interest,
       ]
-      poll(&polled, nfds_t(polled.count), pollTimeout(deadline: deadline, nextTick: nextTick))
+      poll(&polled, nfds_t(polled.count), pollTimeout(deadline: deadline))
 
       while let signal = signals.next() { received(signal, signals) }
       let bothReady = polled[2].revents != 0 && polled[3].revents != 0
@@ -67,10 +66,6 @@ struct Supervisor: ~Copyable {
       if polled[2].revents != 0 { first.advance(capture: capture, limit: limit) }
       if polled[3].revents != 0 { second.advance(capture: capture, limit: limit) }
       let now = MonotonicTime.now()
-      if let due = nextTick, let tick, now >= due {
-        onTick()
-        nextTick = MonotonicTime.now().advanced(by: tick)
-      }
       proceed(now, hasEnded: polled[1].revents != 0, deadline: deadline, signals)
     }
     return Completion(
@@ -101,14 +96,14 @@ struct Supervisor: ~Copyable {
     return true
   }
 
-  private func pollTimeout(deadline: MonotonicTime?, nextTick: MonotonicTime?) -> Int32 {
+  private func pollTimeout(deadline: MonotonicTime?) -> Int32 {
     let other: MonotonicTime? =
       switch phase {
       case .running: deadline
       case .terminating, .killing: MonotonicTime.now().advanced(by: Self.huntInterval)
       case .ended(let passUntil): passUntil
       }
-    return [nextTick, other].compactMap { $0 }.min()?.millisecondsFromNow ?? -1
+    return other?.millisecondsFromNow ?? -1
   }
 
   // MARK: - Signals

@@ -8,13 +8,16 @@ package struct PathFilter: Sendable {
   /// Patterns of names, at any depth: those without a slash, as in .gitignore.
   private let namePatterns: [Glob]
   private let pathPatterns: [Glob]
+  private let skipsCaches: Bool
 
   /// - Parameters:
   ///   - root: the project root; absolute paths below it are taken as relative to it.
   ///   - skippedPaths: left out with everything below: the store, the task's own outputs.
   ///   - patterns: left out with everything below. A pattern without a slash is matched against names at any depth;
   ///     one with a slash, and any without `*`, `?` or `[`, against the whole path. Hidden names match like others.
-  package init(root: ByteString, skippedPaths: [ByteString], patterns: [Glob]) {
+  ///   - skipsCaches: whether `__pycache__` and `*.pyc` are left out: by-products as inputs, perhaps products as outputs.
+  package init(root: ByteString, skippedPaths: [ByteString], patterns: [Glob], skipsCaches: Bool = true) {
+    self.skipsCaches = skipsCaches
     let prefix = root.bytes.last == UInt8(ascii: "/") ? root : root + "/"
     self.skippedPaths = skippedPaths.compactMap { path in
       var bytes = (!root.isEmpty && path.hasPrefix(prefix)) ? Array(path.bytes[prefix.count...]) : path.bytes
@@ -54,7 +57,10 @@ package struct PathFilter: Sendable {
 
     /// - Parameter path: the entry's path, asked for only where a pattern needs it.
     func skips(_ name: UnsafeBufferPointer<UInt8>, isDirectory: Bool, path: () -> ByteString) -> Bool {
-      if isDirectory {
+      if isPartOfRestore(name) { return true }
+      if !filter.skipsCaches {
+        // Only what is left out everywhere.
+      } else if isDirectory {
         if name.elementsEqual(Self.cacheFolder) { return true }
       } else if name.count > 4 && name[(name.count - 4)...].elementsEqual(Self.compiled) {
         return true
@@ -71,6 +77,12 @@ package struct PathFilter: Sendable {
       return false
     }
 
+    /// A file that a restore, perhaps one that was killed, has not yet moved to its place.
+    private func isPartOfRestore(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+      name.count > Self.temporary.count && name.starts(with: Self.temporary)
+    }
+
+    private static let temporary = Array(".purser-tmp-".utf8)
     private static let git = Array(".git".utf8)
     private static let cacheFolder = Array("__pycache__".utf8)
     private static let compiled = Array(".pyc".utf8)

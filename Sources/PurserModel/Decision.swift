@@ -66,6 +66,7 @@ public enum Reason: Sendable, Hashable {
     case .invalidated(let mark): "invalidated" + (mark.why.isEmpty ? "" : " (\(mark.why))")
     case .failed: "failed last time"
     case .interrupted: "was interrupted"
+    case .incomplete(0, 1): "its last result was not stored"
     case .incomplete(let done, let total): "incomplete, \(done) of \(total) done"
     case .codeChanged(let changes): "code changed: " + Reason.list(changes.map(\.printableLabel))
     case .inputsChanged(let changes): "inputs changed: " + Reason.list(changes.map(\.printableLabel))

@@ -28,12 +28,12 @@ final class RecordDatabase {
   /// process that opens the store 2 ms.
   private static let longestWAL = 64 * 1024
 
-  init(directory: ByteString, isDurable: Bool, now: @escaping @Sendable () -> String) throws(StoreError) {
-    // SQLite takes paths as UTF-8, but passes the bytes on as they are: Swift's String must not repair them.
-    guard let text = String(validating: directory.bytes, as: UTF8.self) else {
-      throw StoreError(
-        .unavailable, "the store's path '\(directory.printable)' is not UTF-8; use --store with one that is")
-    }
+  private static let readingSettings =
+    "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0"
+
+  init(directory: ByteString, isDurable: Bool, now: @escaping @Sendable () -> String) {
+    // Text that is not UTF-8 is refused by StoreFolder before any of these paths is used.
+    let text = String(decoding: directory.bytes, as: UTF8.self)
     self.directory = directory
     self.isDurable = isDurable
     self.now = now
@@ -52,7 +52,7 @@ final class RecordDatabase {
     let version = try Migrator.check(connection)
     try connection.execute("COMMIT")
     guard version == Migration.current else { return try writing() }
-    try connection.execute("PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0")
+    try connection.execute(Self.readingSettings)
     reader = connection
     return connection
   }
@@ -104,7 +104,7 @@ final class RecordDatabase {
       try StoreFolder.check(directory)
       guard let generation = Generation(gateAt: gatePath), try hasFile(), isLogEmpty() else { return nil }
       let connection = try Connection(path: databasePath, mode: .immutable)
-      try connection.execute("PRAGMA cell_size_check = ON")
+      try connection.execute(Self.readingSettings)
       snapshot = Snapshot(connection: connection, generation: generation)
     }
     let outcome = Swift.Result { () throws(StoreError) -> Result? in

@@ -103,20 +103,28 @@ extension SQLiteRecordStore {
   package func results(for actionKeys: [Digest]) throws(StoreError) -> [Digest: [ActionResult]] {
     try read(else: [:]) { connection throws(StoreError) in
       var found: [Digest: [ActionResult]] = [:]
-      var statement = try connection.statement(
-        """
-        SELECT id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
-          created_at
-        FROM action_results WHERE action_key = ? AND invalidated_at IS NULL ORDER BY id DESC
-        """)
       for actionKey in actionKeys {
-        try statement.bind([.digest(actionKey)])
-        while try statement.step() {
-          if let result = Self.result(statement, from: 0) { found[actionKey, default: []].append(result) }
-        }
+        let results = try Self.results(of: actionKey, connection)
+        if !results.isEmpty { found[actionKey] = results }
       }
       return found
     }
+  }
+
+  /// Newest first, without those that are marked invalid or cannot be read.
+  static func results(of actionKey: Digest, _ connection: Connection) throws(StoreError) -> [ActionResult] {
+    var statement = try connection.statement(
+      """
+      SELECT id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
+        created_at
+      FROM action_results WHERE action_key = ? AND invalidated_at IS NULL ORDER BY id DESC
+      """)
+    try statement.bind([.digest(actionKey)])
+    var results: [ActionResult] = []
+    while try statement.step() {
+      if let result = result(statement, from: 0) { results.append(result) }
+    }
+    return results
   }
 
   package func invalidationHorizons(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: Int64] {

@@ -9,9 +9,7 @@ extension SQLiteRecordStore {
       guard holders.isEmpty else { return .held(holders) }
       guard try Self.isLastRun(run.previousRun, run.previousRunState, of: run.key, connection) else { return .moved }
       if let known = run.newestResult {
-        let newest = try connection.integer(
-          "SELECT coalesce(max(id), 0) FROM action_results WHERE action_key = ? AND invalidated_at IS NULL",
-          [.digest(run.actionKey)])
+        let newest = try Self.results(of: run.actionKey, connection).first?.id ?? 0
         guard newest == known else { return .moved }
       }
 

@@ -16,8 +16,8 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   ///   - now: the clock for the times that migrations are stamped with, ISO 8601.
   package init(
     directory: ByteString, isDurable: Bool = true, now: @escaping @Sendable () -> String
-  ) throws(StoreError) {
-    database = try RecordDatabase(directory: directory, isDurable: isDurable, now: now)
+  ) {
+    database = RecordDatabase(directory: directory, isDurable: isDurable, now: now)
   }
 
   func read<Result: Sendable>(

@@ -41,8 +41,14 @@ struct WriterGate: ~Copyable {
     defer { flock(descriptor, LOCK_UN) }
     // Whoever died inside left an odd number: the next odd one follows.
     let inside = ((Generation.read(descriptor) ?? 0) | 1) + 2
-    write(Self.padded(UInt64(getpid()), 10) + "\n" + Self.padded(inside, 20) + "\n", at: 0)
-    defer { write(Self.padded(inside + 1, 20), at: Generation.offset) }
+    let mark = Self.padded(UInt64(getpid()), 10) + "\n" + Self.padded(inside, 20) + "\n"
+    guard write(mark, at: 0) else {
+      // Without the odd number, a reader without locks would not know that somebody is inside.
+      let isFull = errno == ENOSPC || errno == EDQUOT || errno == EFBIG
+      throw StoreError(
+        isFull ? .full : .io, "the writers' gate '\(path)' cannot be written: \(String(cString: strerror(errno)))")
+    }
+    defer { _ = write(Self.padded(inside + 1, 20), at: Generation.offset) }
     return try body()
   }
 
@@ -51,9 +57,9 @@ struct WriterGate: ~Copyable {
     return digits + String(repeating: " ", count: max(0, width - digits.utf8.count))
   }
 
-  private func write(_ text: String, at offset: Int) {
+  private func write(_ text: String, at offset: Int) -> Bool {
     var text = text
-    _ = text.withUTF8 { pwrite(descriptor, $0.baseAddress, $0.count, offset) }
+    return text.withUTF8 { pwrite(descriptor, $0.baseAddress, $0.count, offset) == $0.count }
   }
 
   private func holder() -> String {

@@ -6,6 +6,7 @@ package import PurserModel
 package enum StoreFolder {
   /// Makes the folder if there is none. Throws `unavailable` if it cannot be used.
   package static func prepare(_ path: ByteString) throws(StoreError) {
+    try check(path)
     if path.withCString({ mkdir($0, 0o700) }) != 0 {
       guard errno == EEXIST else {
         throw StoreError(
@@ -27,6 +28,10 @@ package enum StoreFolder {
 
   /// Throws `unavailable` if the folder is somebody else's or on a network file system. One or two system calls.
   package static func check(_ path: ByteString) throws(StoreError) {
+    // SQLite takes paths as text, and Swift's would repair, and so change, what is not UTF-8.
+    guard String(validating: path.bytes, as: UTF8.self) != nil else {
+      throw StoreError(.unavailable, "the store's path '\(path.printable)' is not UTF-8; use --store with one that is")
+    }
     var info = stat()
     guard path.withCString({ stat($0, &info) }) == 0 else {
       if errno == ENOENT || errno == ENOTDIR { return }

@@ -52,6 +52,9 @@ struct RefusalTests {
       "FIFO as an output", after: "mkfifo pipe", ["--output", "pipe"], 65,
       "output 'pipe' of task 'step' cannot be used: is a named pipe (FIFO), which cannot be stored"),
     Refusal(
+      "pattern inside the output", after: "mkdir src; touch src/a.c", ["--input", "src/*.c", "--output", "src"], 65,
+      "output 'src' of task 'step' is refused: it holds the input 'src/*.c', which would be removed with it"),
+    Refusal(
       "device", ["--input", "/dev/null"], 65,
       "input '/dev/null' of task 'step' cannot be used: is a character device, which has no content to hash"),
     Refusal(

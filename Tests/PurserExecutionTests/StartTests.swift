@@ -174,22 +174,4 @@ struct StartTests {
     #expect(!sleeps(unique(4202)))
     #expect(!sleeps(unique(4203)))
   }
-
-  @Test func `The caller's tick comes while the command runs`() async throws {
-    let ticks = Mutex(0)
-    try await withTemporaryDirectory { directory in
-      // The command waits for the third tick.
-      let ran = try await run(
-        shell("while [ ! -e go ]; do sleep 0.01; done"), workingDirectory: directory, tick: .milliseconds(5)
-      ) {
-        let count = ticks.withLock { count in
-          count += 1
-          return count
-        }
-        if count == 3 { writeFile(directory + "/go", "") }
-      }
-      #expect(ran.exit == .exited(0))
-      #expect(ticks.withLock { $0 } >= 3)
-    }
-  }
 }

@@ -32,9 +32,7 @@ func run(
   spoolDirectory: ByteString = "/tmp",
   memoryLimit: Int = 1 << 20,
   passingTo descriptors: (Int32, Int32)? = nil,
-  started: @escaping @Sendable (ChildProcess) throws -> Void = { _ in },
-  tick: Duration? = nil,
-  onTick: @escaping @Sendable () -> Void = {}
+  started: @escaping @Sendable (ChildProcess) throws -> Void = { _ in }
 ) async throws -> Ran {
   let command = Command(
     argv: argv, environment: environment, workingDirectory: workingDirectory, standardInput: standardInput,
@@ -43,7 +41,7 @@ func run(
     let spool = LogSpool(directory: spoolDirectory, memoryLimit: memoryLimit)
     let executor = descriptors.map { LocalExecutor(standardOutput: $0.0, standardError: $0.1) } ?? LocalExecutor()
     let completion = try executor.run(
-      command, capture: spool, passThrough: descriptors != nil, started: started, tick: tick, onTick: onTick)
+      command, capture: spool, passThrough: descriptors != nil, started: started)
     return Ran(
       completion: completion, frames: spool.withContents(frames), failure: spool.failure)
   }

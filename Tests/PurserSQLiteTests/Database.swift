@@ -39,5 +39,5 @@ struct Database {
 
 /// The store of the test's own folder, as the SQLite backend.
 func openSQLite(isDurable: Bool = false) throws -> SQLiteRecordStore {
-  try SQLiteRecordStore(directory: TemporaryFolder.current("store"), isDurable: isDurable, now: { Time.day(1) })
+  SQLiteRecordStore(directory: TemporaryFolder.current("store"), isDurable: isDurable, now: { Time.day(1) })
 }

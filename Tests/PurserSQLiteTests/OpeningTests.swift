@@ -21,7 +21,7 @@ struct OpeningTests {
   @Test(
     "connections have the settings of the design", .temporaryFolder,
     arguments: [
-      ("journal_mode", "wal", "wal"), ("synchronous", "2", nil), ("foreign_keys", "1", nil),
+      ("journal_mode", "wal", nil), ("synchronous", "2", nil), ("foreign_keys", "1", nil),
       ("busy_timeout", "30000", "30000"), ("trusted_schema", "0", "0"), ("cell_size_check", "1", "1"),
       ("temp_store", "2", "2"), ("mmap_size", "0", "0"), ("journal_size_limit", "67108864", nil),
       ("wal_autocheckpoint", "0", nil), ("application_id", "1347768915", "1347768915"), ("user_version", "3", "3"),
@@ -175,7 +175,7 @@ struct OpeningTests {
     #expect(code { _ = try folder.schemaStatus() } != nil)
     #expect(code { _ = try folder.migrate(now: Time.day(1)) } != nil)
     try TemporaryFolder.current.write("file", [])
-    let store = try SQLiteRecordStore(directory: TemporaryFolder.current("file"), now: { Time.day(1) })
+    let store = SQLiteRecordStore(directory: TemporaryFolder.current("file"), now: { Time.day(1) })
     #expect(code { _ = try store.record(key("a")) } == .unavailable)
     #expect(code { _ = try Step("a").begin(in: store) } == .unavailable)
   }
@@ -204,7 +204,9 @@ struct OpeningTests {
   @Test("a path that is not UTF-8 is refused", .temporaryFolder)
   func notUTF8() throws {
     let folder = TemporaryFolder.current(ByteString(bytes: [0xff]))
-    let error = #expect(throws: StoreError.self) { try SQLiteRecordStore(directory: folder, now: { "" }) }
+    let error = #expect(throws: StoreError.self) {
+      try SQLiteRecordStore(directory: folder, now: { "" }).record(key("a"))
+    }
     #expect(error?.code == .unavailable)
     #expect(error?.message == "the store's path '\(folder.printable)' is not UTF-8; use --store with one that is")
   }

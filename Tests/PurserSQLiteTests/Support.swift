@@ -12,7 +12,7 @@ struct RecordStoreBackend: Sendable, CustomTestStringConvertible {
 
   static let all = [
     RecordStoreBackend(testDescription: "SQLite") {
-      try SQLiteRecordStore(directory: $0, isDurable: false, now: { Time.day(1) })
+      SQLiteRecordStore(directory: $0, isDurable: false, now: { Time.day(1) })
     }
   ]
 

@@ -72,7 +72,7 @@ struct EnvironmentTests {
       _ = try workspace.cache()
       var project = workspace.project()
       project.store = workspace.folder(store)
-      let cache = try TaskCache(project: project, environment: workspace.environment)
+      let cache = TaskCache(project: project, environment: workspace.environment)
       keys.insert(try cache.assess(spec, DecisionOptions()).survey.fingerprint.actionKey)
     }
     #expect(keys.count == 2)

@@ -120,7 +120,8 @@ struct RestoreTests {
     try workspace.write("a", "2")
     try workspace.run(spec, cache)
     try workspace.write("a", "1")
-    #expect(try cache.decide(spec).word == "restore")
+    // What the second run did elsewhere has taken the place of what the first did.
+    #expect(try cache.decide(spec).word == "run")
     spec.isPure = true
     #expect(try workspace.cache(on: "feature").decide(spec).word == "restore")
   }
@@ -167,7 +168,8 @@ struct RestoreTests {
     result.outputsVersion = result.manifest.digest
     try workspace.remove("out/a")
     let error = error { try cache.restore(result, for: spec) }
-    #expect(error?.message.hasPrefix("a stored result names '\(path.printable)'") == true)
+    #expect(error?.code == .busy)
+    #expect(error?.message == "task 't' is not any more what was decided about; decide again")
     #expect(entry.kind == .file && workspace.folder.files(in: "project") == [])
     #expect(workspace.folder.names(in: ".") == ["project", "store"])
   }

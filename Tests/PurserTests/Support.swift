@@ -20,7 +20,7 @@ struct Workspace {
   /// A cache as another process would open it.
   func cache(on storageKey: String = "main", pipeline: String = "penguins") throws -> TaskCache {
     if folder.mode("project") == nil { try folder.makeFolder("project") }
-    return try TaskCache(project: project(on: storageKey, pipeline: pipeline), environment: environment)
+    return TaskCache(project: project(on: storageKey, pipeline: pipeline), environment: environment)
   }
 
   func write(_ name: ByteString, _ content: String, mode: mode_t = 0o644) throws {
