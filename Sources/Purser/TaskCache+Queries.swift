@@ -1,3 +1,4 @@
+import Glibc
 import PurserExecution
 import PurserHashing
 public import PurserModel
@@ -135,6 +136,22 @@ extension TaskCache {
   package func replayLog(_ run: RunRecord) throws(PurserError) {
     guard let log = run.log else { return }
     try asking { try contents.withLog(log) { try LogReplay.replay($0) } }
+  }
+
+  /// Writes a stored content to standard output, verified first.
+  package func writeContent(_ digest: Digest) throws(PurserError) {
+    try asking {
+      let file = try TemporaryFile(in: project.store.appending(path: "tmp"))
+      try contents.copy(digest, to: file.descriptor)
+      lseek(file.descriptor, 0, SEEK_SET)
+      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
+      defer { buffer.deallocate() }
+      while true {
+        let count = read(file.descriptor, buffer.baseAddress, buffer.count)
+        guard count > 0 else { break }
+        try TemporaryFile.write(Array(buffer[0..<count]), to: 1)
+      }
+    }
   }
 
   /// Marks results as void; they stay in history. Returns what was hit.

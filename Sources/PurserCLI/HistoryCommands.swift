@@ -44,6 +44,11 @@ extension RunRecord {
   /// The reasons as they were stored; an empty list where there are none.
   var storedReasons: JSON { reasons.flatMap { try? JSON(parsing: $0.utf8) } ?? .array([]) }
 
+  /// Contents that it removed or overwrote: objects of `path` and `digest`.
+  var savedContents: [JSON] {
+    executionDetails.flatMap { try? JSON(parsing: $0.utf8) }?["saved"]?.array ?? []
+  }
+
   /// What went wrong, as it was stored.
   var storedError: JSON { errorInfo.flatMap { try? JSON(parsing: $0.utf8) } ?? .null }
 
@@ -53,14 +58,17 @@ extension RunRecord {
       ("startedAt", .string(startedAt)), ("finishedAt", finishedAt.map { .string($0) } ?? .null),
       ("durationMicroseconds", durationMicroseconds.map { .integer($0) } ?? .null),
       ("exitCode", exitCode.map { .integer(Int64($0)) } ?? .null), ("reasons", storedReasons), ("error", storedError),
-      ("createdBy", createdBy.map { .string($0) } ?? .null),
+      ("saved", .array(savedContents)), ("createdBy", createdBy.map { .string($0) } ?? .null),
     ])
   }
 }
 
 let logCommand = CommandSpec(
   name: "log", summary: "print what a task's last run printed, or that of an earlier one", operands: "TASK",
-  options: [.value("run", "N", "the run's number, from 'purser runs'")], takesOperands: true
+  options: [
+    .value("run", "N", "the run's number, from 'purser runs'"),
+    .value("saved", "PATH", "print instead the content that the run removed or overwrote there"),
+  ], takesOperands: true
 ) { invocation in
   let session = try Session(invocation)
   let cache = try session.cache()
@@ -73,6 +81,17 @@ let logCommand = CommandSpec(
     guard run != nil else {
       throw PurserError(.missing, "task '\(task)' has no run \(text); see 'purser runs \(task)'")
     }
+  }
+  if let path = invocation.value("saved") {
+    let name = cache.project.name(ofPath: path).escaped
+    let candidates = invocation.has("run") ? runs.filter { $0.id == run?.id } : runs
+    let saved = candidates.lazy.flatMap(\.savedContents).first { $0["path"]?.string == name }
+    guard let digest = saved?["digest"]?.string.flatMap({ Digest(hex: $0) }) else {
+      throw PurserError(
+        .missing, "no run of task '\(task)' has saved '\(path.printable)'; see 'saved' in 'purser runs \(task) --json'")
+    }
+    try cache.writeContent(digest)
+    return 0
   }
   guard let run else { throw PurserError(.missing, "task '\(task)' has not finished a run yet") }
   if session.console.isJSON {

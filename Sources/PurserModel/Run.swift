@@ -38,6 +38,8 @@ public struct RunRecord: Sendable, Hashable {
   public var errorInfo: String?
   /// Its captured output.
   public var log: Digest?
+  /// What else is known of it, as JSON: under `saved`, the contents that it removed or overwrote.
+  public var executionDetails: String?
   /// Who asked for it.
   public var createdBy: String?
 

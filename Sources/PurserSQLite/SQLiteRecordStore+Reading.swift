@@ -179,7 +179,7 @@ extension SQLiteRecordStore {
       var statement = try connection.statement(
         """
         SELECT id, storage_key, pipeline, task_id, status, kind, started_at, finished_at, duration_us, exit_code,
-          action_key, reasons, error_info, log_digest, created_by
+          action_key, reasons, error_info, log_digest, created_by, execution_details
         FROM task_runs \(condition) ORDER BY id DESC LIMIT ?
         """)
       try statement.bind(values + [.integer(Int64(filter.limit))])
@@ -199,6 +199,7 @@ extension SQLiteRecordStore {
         run.errorInfo = statement.text(12)
         run.log = statement.digest(13)
         run.createdBy = statement.text(14)
+        run.executionDetails = statement.text(15)
         runs.append(run)
       }
       return runs

@@ -81,4 +81,17 @@ struct DeliveryTests {
       #expect(project.executions() == runs)
     }
   }
+
+  @Test func `What a restore overwrote can be had again`() throws {
+    try makeStep()
+    try project.write("made", "mine\n")
+    #expect(try project.purser("exec", "--task", "step", "--output", "made", "--", "./step.sh").code == 0)
+    #expect(try project.text("made") == "made\n")
+    #expect(try project.purser("log", "step", "--saved", "made").outputText == "mine\n")
+    let missing = try project.purser("log", "step", "--saved", "other")
+    #expect(missing.code == 66)
+    #expect(
+      missing.errorText
+        == "error: no run of task 'step' has saved 'other'; see 'saved' in 'purser runs step --json'\n")
+  }
 }
