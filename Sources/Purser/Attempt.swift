@@ -234,7 +234,12 @@ extension TaskCache {
 
   /// Opens an attempt at a task, waiting while another process is at it.
   ///
-  /// - Parameter reasons: as `decide` gave them.
+  /// If another process makes the task fresh meanwhile, the attempt is opened all the same: decide again after a wait
+  /// where that matters.
+  ///
+  /// - Parameters:
+  ///   - spec: the task, as it was decided about.
+  ///   - reasons: as `decide` gave them.
   /// - Throws: `refused` or `missing` for a declaration that cannot be used; `unavailable`, `busy` or `io` for a store
   ///   that cannot be written.
   public func begin(_ spec: TaskSpec, because reasons: [Reason]) throws(PurserError) -> Attempt {

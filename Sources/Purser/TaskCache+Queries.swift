@@ -157,8 +157,10 @@ extension TaskCache {
   /// Marks results as void; they stay in history. Returns what was hit.
   ///
   /// - Parameters:
+  ///   - tasks: their ids; one without a record is passed over.
   ///   - downstream: also what depends on the tasks, as recorded.
   ///   - allKeys: on every storage key, and for keys to come.
+  ///   - why: the reason, kept with the mark; may be empty.
   @discardableResult
   public func invalidate(
     _ tasks: [String], downstream: Bool = false, allKeys: Bool = false, why: String
