@@ -78,12 +78,8 @@ public final class Attempt: Sendable {
       // Looked at now, under the lease: another storage key may have written here since the decision.
       let found = try cache.scan(spec)
       try cache.restorer.clear(spec, found: found.manifest, for: run)
-    } catch let error as PurserError {
-      throw error
-    } catch let error as StoreError {
-      throw PurserError(error)
     } catch {
-      throw PurserError(.bug, "\(error)")
+      throw PurserError(wrapping: error)
     }
   }
 
@@ -111,11 +107,7 @@ public final class Attempt: Sendable {
     } catch {
       cache.contents.discard(prepared)
       abandon(because: "\(error)")
-      switch error {
-      case let error as PurserError: throw error
-      case let error as StoreError: throw PurserError(error)
-      default: throw PurserError(.bug, "\(error)")
-      }
+      throw PurserError(wrapping: error)
     }
   }
 
@@ -302,11 +294,7 @@ extension TaskCache {
       return true
     } catch {
       attempt.abandon(because: "\(error)")
-      switch error {
-      case let error as PurserError: throw error
-      case let error as StoreError: throw PurserError(error)
-      default: throw PurserError(.bug, "\(error)")
-      }
+      throw PurserError(wrapping: error)
     }
   }
 }

@@ -97,11 +97,11 @@ struct ContentStore: Sendable {
       case .memory(let bytes):
         let file = try TemporaryFile(in: temporaryFolder)
         try TemporaryFile.write(bytes, to: file.descriptor)
-        let blob = try blobs.stage(descriptor: file.descriptor, size: UInt64(bytes.count), name: "the captured output")
+        let blob = try blobs.stage(descriptor: file.descriptor, name: "the captured output")
         prepared.staged.append(blob)
         return blob.digest
-      case .file(let descriptor, let size):
-        let blob = try blobs.stage(descriptor: descriptor, size: UInt64(size), name: "the captured output")
+      case .file(let descriptor, _):
+        let blob = try blobs.stage(descriptor: descriptor, name: "the captured output")
         prepared.staged.append(blob)
         return blob.digest
       }

@@ -82,12 +82,8 @@ struct Declarations {
             + "output of task '\(inner.task)'; declare the single files, or, if that task is gone, run 'purser "
             + "invalidate \(inner.task)'")
       }
-    } catch let error as PurserError {
-      throw error
-    } catch let error as StoreError {
-      throw PurserError(error)
     } catch {
-      throw PurserError(.bug, "\(error)")
+      throw PurserError(wrapping: error)
     }
   }
 }

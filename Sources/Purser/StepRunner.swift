@@ -56,14 +56,9 @@ package struct StepRunner {
       case .fresh(let record):
         cache.saveStatCache()
         guard let result = record.result else { continue }
-        switch try replay(result) {
-        case .damaged: giveUp(&decisionOptions, &hasFoundDamage)
-        case .undelivered: return PurserError.Code.io.rawValue
-        case .done:
-          report(.fresh(task: spec.id, savedMicroseconds: result.durationMicroseconds))
-          if options.touchesOutputs { touch(spec) }
-          return 0
-        }
+        let event = StepEvent.fresh(task: spec.id, savedMicroseconds: result.durationMicroseconds)
+        if let code = try deliver(result, of: spec, options, event) { return code }
+        giveUp(&decisionOptions, &hasFoundDamage)
       case .restore(let result, let reasons):
         do throws(PurserError) {
           guard try cache.restore(result, spec, assessment, willWait: announce(spec)) else { continue }
@@ -74,14 +69,10 @@ package struct StepRunner {
           continue
         }
         cache.saveStatCache()
-        switch try replay(result) {
-        case .damaged: giveUp(&decisionOptions, &hasFoundDamage)
-        case .undelivered: return PurserError.Code.io.rawValue
-        case .done:
-          report(.restored(task: spec.id, reasons: reasons, savedMicroseconds: result.durationMicroseconds))
-          if options.touchesOutputs { touch(spec) }
-          return 0
-        }
+        let event = StepEvent.restored(
+          task: spec.id, reasons: reasons, savedMicroseconds: result.durationMicroseconds)
+        if let code = try deliver(result, of: spec, options, event) { return code }
+        giveUp(&decisionOptions, &hasFoundDamage)
       case .run(let reasons):
         for case .upstreamPending(let tasks) in reasons {
           throw PurserError(
@@ -108,31 +99,29 @@ package struct StepRunner {
     { holder in report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
   }
 
-  private enum Replay {
-    case done
-    /// What was printed is damaged, and forgotten where that was possible: the decision has to be made again.
-    case damaged
-    /// It cannot be written to this process's own output. That is no reason to do the work once more.
-    case undelivered
-  }
-
-  private func replay(_ result: ActionResult) throws(PurserError) -> Replay {
-    guard let log = result.log else { return .done }
+  /// Prints what the recorded run printed, and returns the exit code; `nil` if that is damaged, and forgotten where that
+  /// was possible: the decision has to be made again.
+  private func deliver(
+    _ result: ActionResult, of spec: TaskSpec, _ options: Options, _ event: StepEvent
+  ) throws(PurserError) -> Int32? {
     do {
-      try cache.contents.withLog(log) { try LogReplay.replay($0) }
-      return .done
+      if let log = result.log { try cache.contents.withLog(log) { try LogReplay.replay($0) } }
     } catch let error as StoreError where error.code == .corrupt {
       report(.warning(error.message))
-      return .damaged
+      return nil
     } catch let error as LogFormatError {
       report(.warning("\(error)"))
-      return .damaged
+      return nil
     } catch let error as StoreError {
       throw PurserError(error)
     } catch {
+      // It cannot be written to this process's own output. That is no reason to do the work once more.
       report(.error("\(error)"))
-      return .undelivered
+      return PurserError.Code.io.rawValue
     }
+    report(event)
+    if options.touchesOutputs { touch(spec) }
+    return 0
   }
 
   /// The next decision is made without what is damaged; should it come to the same again, the step runs.

@@ -65,12 +65,8 @@ extension TaskCache {
         assessment.decision = .restore(result, reasons)
       }
       return assessment
-    } catch let error as PurserError {
-      throw error
-    } catch let error as StoreError {
-      throw PurserError(error)
     } catch {
-      throw PurserError(.bug, "\(error)")
+      throw PurserError(wrapping: error)
     }
   }
 

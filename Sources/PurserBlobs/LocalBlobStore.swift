@@ -43,7 +43,7 @@ package final class LocalBlobStore: BlobStore, Sendable {
     guard fstat(descriptor, &before) == 0, before.st_mode & S_IFMT == S_IFREG else {
       throw StoreError(.io, "'\(path.printable)' is not a regular file any more")
     }
-    let staged = try stage(descriptor: descriptor, size: UInt64(before.st_size), name: path)
+    let staged = try stage(descriptor: descriptor, name: path)
     var after = stat()
     guard fstat(descriptor, &after) == 0, before.st_size == after.st_size,
       before.st_mtim.tv_sec == after.st_mtim.tv_sec, before.st_mtim.tv_nsec == after.st_mtim.tv_nsec,
@@ -55,7 +55,7 @@ package final class LocalBlobStore: BlobStore, Sendable {
     return staged
   }
 
-  package func stage(descriptor: Int32, size: UInt64, name: ByteString) throws(StoreError) -> StagedBlob {
+  package func stage(descriptor: Int32, name: ByteString) throws(StoreError) -> StagedBlob {
     let target = try makeTemporaryFile()
     defer { close(target.descriptor) }
     do throws(StoreError) {

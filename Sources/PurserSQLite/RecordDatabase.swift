@@ -131,7 +131,6 @@ final class RecordDatabase {
     if let writer { return writer }
     snapshot = nil
     try StoreFolder.prepare(directory)
-    if gate == nil { gate = try WriterGate(path: gatePath) }
     let connection = try holdGate { () throws(StoreError) in
       _ = try hasFile()
       let connection = try Connection(path: databasePath, mode: .readWrite)

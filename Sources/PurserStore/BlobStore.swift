@@ -9,7 +9,7 @@ public protocol BlobStore: Sendable {
   func stage(fileAt path: ByteString) throws(StoreError) -> StagedBlob
 
   /// As ``stage(fileAt:)``, from an open file, read from its start.
-  func stage(descriptor: Int32, size: UInt64, name: ByteString) throws(StoreError) -> StagedBlob
+  func stage(descriptor: Int32, name: ByteString) throws(StoreError) -> StagedBlob
 
   /// Makes staged blobs durable under their digests; all of them, or an error.
   func commit(_ blobs: [StagedBlob]) throws(StoreError)
