@@ -17,17 +17,19 @@ let package = Package(
   targets: [
     .executableTarget(
       name: "PurserCLI",
-      dependencies: ["Purser", "PurserExecution", "PurserHashing", "PurserModel"],
+      dependencies: ["Purser", "PurserPipeline", "PurserExecution", "PurserHashing", "PurserModel"],
       swiftSettings: settings
     ),
     .target(
       name: "Purser",
       dependencies: [
-        "PurserExecution", "PurserStore", "PurserSQLite", "PurserBlobs", "PurserHashing", "PurserModel", "CLinux",
-        "CSpawn",
+        "PurserPipeline", "PurserExecution", "PurserStore", "PurserSQLite", "PurserBlobs", "PurserHashing",
+        "PurserModel", "CLinux", "CSpawn",
       ],
+      resources: [.embedInCode("Bridge/bridge.py")],
       swiftSettings: settings
     ),
+    .target(name: "PurserPipeline", dependencies: ["PurserModel", "CYaml"], swiftSettings: settings),
     .target(name: "PurserExecution", dependencies: ["PurserModel", "CSpawn"], swiftSettings: settings),
     .target(
       name: "PurserSQLite",
@@ -48,6 +50,8 @@ let package = Package(
     .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CYaml", providers: [.apt(["libyaml-dev"])]),
+    .testTarget(name: "PurserPipelineTests", dependencies: ["PurserPipeline", "PurserModel"], swiftSettings: settings),
     .testTarget(name: "PurserModelTests", dependencies: ["PurserModel"], swiftSettings: settings),
     .testTarget(name: "PurserHashingTests", dependencies: ["PurserHashing", "PurserModel"], swiftSettings: settings),
     .testTarget(

@@ -3,22 +3,48 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
+// Five for each of 1,024 commands, and as many for everything else.
+enum { FILE_LIMIT = 10240 };
+
+static struct rlimit limit_before;
+static atomic_bool limit_raised;
+
+void cspawn_file_limit_raise(void) {
+  if (atomic_load(&limit_raised) || getrlimit(RLIMIT_NOFILE, &limit_before) != 0) return;
+  struct rlimit wanted = limit_before;
+  wanted.rlim_cur = wanted.rlim_max < FILE_LIMIT ? wanted.rlim_max : FILE_LIMIT;
+  if (limit_before.rlim_cur >= wanted.rlim_cur || setrlimit(RLIMIT_NOFILE, &wanted) != 0) return;
+  atomic_store(&limit_raised, true);
+}
+
+void cspawn_file_limit_restore(void) {
+  if (atomic_load(&limit_raised)) setrlimit(RLIMIT_NOFILE, &limit_before);
+}
+
+int cspawn_raise(int descriptor) {
+  if (descriptor < 0 || descriptor > 2) return descriptor;
+  int high = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+  int failure = errno;
+  close(descriptor);
+  errno = failure;
+  return high;
+}
+
 int cspawn_pipe(int ends[2], int quiet) {
-  int low[2];
-  if (pipe2(low, O_CLOEXEC) != 0) return errno;
+  if (pipe2(ends, O_CLOEXEC) != 0) return errno;
   int failure = 0;
-  // Not where a closed standard stream was.
-  ends[0] = fcntl(low[0], F_DUPFD_CLOEXEC, 3);
-  ends[1] = fcntl(low[1], F_DUPFD_CLOEXEC, 3);
-  if (ends[0] < 0 || ends[1] < 0) failure = errno;
-  close(low[0]);
-  close(low[1]);
+  for (int index = 0; index < 2; index++) {
+    ends[index] = cspawn_raise(ends[index]);
+    if (ends[index] < 0) failure = errno;
+  }
   for (int index = 0; index < 2; index++) {
     bool wanted = quiet >> index & 1;
     if (failure == 0 && wanted && fcntl(ends[index], F_SETFL, O_NONBLOCK) != 0) failure = errno;

@@ -7,13 +7,19 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 // Dispositions belong to the process, so what is known about them is static. Handlers and pipes instead of a signalfd:
 // a signalfd needs the signals blocked in every thread, and this process has threads (a runtime's pool, a library
 // user's) that know nothing of it.
 
-enum { SLOTS = 256 };
+// With so many slots, the usual limit on open files comes in sight.
+enum { SLOTS = 1024, MANY = 64 };
+
+// What came that soon after the same signal is taken for the same: timeout(1) signals its child and then the group
+// that the child is in, npm passes on what the terminal has sent already. Nobody presses a key twice in that time.
+static const int64_t echo_nanoseconds = 100 * 1000 * 1000;
 
 struct slot {
   // Written once, under the lock, before `active`; never closed, since a handler on another thread may still be about
@@ -24,19 +30,28 @@ struct slot {
   atomic_bool active;
   atomic_int child;
   atomic_int group;
+  // Holds no command, see cspawn_watch_begin; what it got so far.
+  atomic_bool watching;
+  atomic_int first_interruption;
+  atomic_int interruptions;
   bool job_control;
   bool adopting;
   uint64_t adoptions;
-  // Whether no other slot was held when this one began, and which one it was in the order of beginning.
+  // Whether no other command's slot was held when this one began, and which one it was in the order of beginning.
   bool first;
   uint64_t turn;
+  // The thread that began, and its mask before.
+  pthread_t thread;
   sigset_t mask;
 };
 
 static struct slot slots[SLOTS];
+// Slots from here on were never taken.
+static atomic_int used;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 // Guarded by `lock`.
 static int running;
+static int commands;
 static int controlling;
 static uint64_t begun;
 static uint64_t ignored_signals;
@@ -50,15 +65,40 @@ static const int passed_on[PASSED] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 static const int job_signals[JOBS] = {SIGTSTP, SIGCONT};
 static const int quiet[QUIET] = {SIGPIPE, SIGXFSZ, SIGCHLD};
 static struct sigaction passed_before[PASSED], jobs_before[JOBS], quiet_before[QUIET];
+// When one of `passed_on` came last that was no echo; 0 for never.
+static _Atomic int64_t came[PASSED];
+
+static bool is_echo(int number) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  int64_t now = time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+  for (int index = 0; index < PASSED; index++) {
+    if (passed_on[index] != number) continue;
+    int64_t before = atomic_load(&came[index]);
+    if (before != 0 && now - before < echo_nanoseconds) return true;
+    // Another thread that is at the same signal at the same time wins: then this one is the echo.
+    return !atomic_compare_exchange_strong(&came[index], &before, now);
+  }
+  return false;
+}
 
 static void on_signal(int number, siginfo_t *info, void *context) {
   (void)context;
   int saved = errno;
-  struct cspawn_signal signal = {.number = number, .origin = info->si_code};
-  for (int index = 0; index < SLOTS; index++) {
-    if (!atomic_load(&slots[index].active)) continue;
+  bool of_jobs = number == SIGTSTP || number == SIGCONT;
+  struct cspawn_signal signal = {.number = number, .origin = info->si_code, .is_echo = is_echo(number)};
+  int end = atomic_load(&used);
+  for (int index = 0; index < end; index++) {
+    struct slot *slot = &slots[index];
+    if (!atomic_load(&slot->active)) continue;
+    if (atomic_load(&slot->watching)) {
+      if (of_jobs) continue;
+      int none = 0;
+      atomic_compare_exchange_strong(&slot->first_interruption, &none, number);
+      if (!signal.is_echo) atomic_fetch_add(&slot->interruptions, 1);
+    }
     // A full pipe (thousands of unread signals) drops the signal: better than blocking in a handler.
-    ssize_t written = write(slots[index].pipe[1], &signal, sizeof signal);
+    ssize_t written = write(slot->pipe[1], &signal, sizeof signal);
     (void)written;
     // Stopping is done once for the whole process.
     if (number == SIGTSTP) break;
@@ -91,6 +131,7 @@ static void catch_signals(const int *numbers, int count, struct sigaction *befor
 
 static void begin_process(void) {
   ignored_signals = 0;
+  for (int index = 0; index < PASSED; index++) atomic_store(&came[index], 0);
   catch_signals(passed_on, PASSED, passed_before);
   struct sigaction action;
   memset(&action, 0, sizeof action);
@@ -106,29 +147,50 @@ static void end_process(void) {
   for (int index = 0; index < QUIET; index++) sigaction(quiet[index], &quiet_before[index], NULL);
 }
 
-int cspawn_signals_begin(bool job_control, bool adopting, uint64_t *ignored) {
-  pthread_mutex_lock(&lock);
+static void fill_with_caught(sigset_t *set) {
+  sigemptyset(set);
+  for (int index = 0; index < PASSED; index++) sigaddset(set, passed_on[index]);
+  for (int index = 0; index < JOBS; index++) sigaddset(set, job_signals[index]);
+}
+
+// A slot that is taken, with an empty pipe, not active yet; or -errno. Under the lock.
+static int take_slot(void) {
   int index = 0;
   while (index < SLOTS && slots[index].taken) index++;
-  if (index == SLOTS) {
-    pthread_mutex_unlock(&lock);
-    return -EAGAIN;
-  }
+  if (index == SLOTS) return -EAGAIN;
   struct slot *slot = &slots[index];
+  if (index >= MANY) cspawn_file_limit_raise();
   int failure = slot->made ? 0 : cspawn_pipe(slot->pipe, 3);
-  if (failure != 0) {
-    pthread_mutex_unlock(&lock);
-    return -failure;
-  }
+  if (failure != 0) return -failure;
   slot->made = true;
   // What a handler wrote after the last owner had gone.
   struct cspawn_signal stale;
   while (cspawn_signals_next(index, &stale)) {
   }
   slot->taken = true;
+  if (atomic_load(&used) <= index) atomic_store(&used, index + 1);
+  return index;
+}
+
+static void unblock_caught(struct slot *slot) {
+  sigset_t wanted;
+  fill_with_caught(&wanted);
+  slot->thread = pthread_self();
+  pthread_sigmask(SIG_UNBLOCK, &wanted, &slot->mask);
+}
+
+int cspawn_signals_begin(bool job_control, bool adopting, uint64_t *ignored) {
+  pthread_mutex_lock(&lock);
+  int index = take_slot();
+  if (index < 0) {
+    pthread_mutex_unlock(&lock);
+    return index;
+  }
+  struct slot *slot = &slots[index];
   slot->job_control = job_control;
+  atomic_store(&slot->watching, false);
   atomic_store(&slot->active, true);
-  slot->first = running == 0;
+  slot->first = commands++ == 0;
   slot->turn = ++begun;
   if (running++ == 0) begin_process();
   if (job_control && controlling++ == 0) catch_signals(job_signals, JOBS, jobs_before);
@@ -141,13 +203,39 @@ int cspawn_signals_begin(bool job_control, bool adopting, uint64_t *ignored) {
   }
   *ignored = ignored_signals;
   pthread_mutex_unlock(&lock);
-
-  sigset_t wanted;
-  sigemptyset(&wanted);
-  for (int each = 0; each < PASSED; each++) sigaddset(&wanted, passed_on[each]);
-  for (int each = 0; each < JOBS; each++) sigaddset(&wanted, job_signals[each]);
-  pthread_sigmask(SIG_UNBLOCK, &wanted, &slot->mask);
+  unblock_caught(slot);
   return index;
+}
+
+int cspawn_watch_begin(void) {
+  pthread_mutex_lock(&lock);
+  int index = take_slot();
+  if (index < 0) {
+    pthread_mutex_unlock(&lock);
+    return index;
+  }
+  struct slot *slot = &slots[index];
+  slot->job_control = false;
+  slot->adopting = false;
+  atomic_store(&slot->first_interruption, 0);
+  atomic_store(&slot->interruptions, 0);
+  atomic_store(&slot->watching, true);
+  atomic_store(&slot->active, true);
+  if (running++ == 0) begin_process();
+  pthread_mutex_unlock(&lock);
+  unblock_caught(slot);
+  return index;
+}
+
+void cspawn_watch_state(int slot, int *first, int *count) {
+  *first = atomic_load(&slots[slot].first_interruption);
+  *count = atomic_load(&slots[slot].interruptions);
+}
+
+void cspawn_signals_leave(void) {
+  sigset_t caught;
+  fill_with_caught(&caught);
+  pthread_sigmask(SIG_BLOCK, &caught, NULL);
 }
 
 int cspawn_signals_descriptor(int slot) { return slots[slot].pipe[0]; }
@@ -162,7 +250,8 @@ bool cspawn_signals_next(int slot, struct cspawn_signal *signal) {
 }
 
 bool cspawn_signals_end(int slot) {
-  pthread_sigmask(SIG_SETMASK, &slots[slot].mask, NULL);
+  // A watch may be ended by another thread, whose mask is not this one's to set.
+  if (pthread_equal(slots[slot].thread, pthread_self())) pthread_sigmask(SIG_SETMASK, &slots[slot].mask, NULL);
   pthread_mutex_lock(&lock);
   if (slots[slot].job_control && --controlling == 0) {
     for (int index = 0; index < JOBS; index++) sigaction(job_signals[index], &jobs_before[index], NULL);
@@ -171,6 +260,7 @@ bool cspawn_signals_end(int slot) {
     prctl(PR_SET_CHILD_SUBREAPER, was_subreaper);
     adoptions++;
   }
+  if (!atomic_load(&slots[slot].watching)) commands--;
   bool last = --running == 0;
   if (last) end_process();
   pthread_mutex_unlock(&lock);
@@ -195,7 +285,8 @@ void cspawn_signals_set_child(int slot, pid_t pid, pid_t group) {
 }
 
 bool cspawn_signals_is_child(pid_t pid) {
-  for (int index = 0; index < SLOTS; index++) {
+  int end = atomic_load(&used);
+  for (int index = 0; index < end; index++) {
     if (atomic_load(&slots[index].child) == pid) return true;
   }
   return false;
@@ -217,7 +308,8 @@ bool cspawn_signals_alone(int slot) {
 
 static void signal_groups(int signal) {
   pthread_mutex_lock(&lock);
-  for (int index = 0; index < SLOTS; index++) {
+  int end = atomic_load(&used);
+  for (int index = 0; index < end; index++) {
     pid_t group = atomic_load(&slots[index].group);
     if (group > 0) kill(-group, signal);
   }

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,7 +18,7 @@
 #define WAIT_BY_PIDFD ((idtype_t)3)
 
 // Enough for the handful of frames below; execve itself runs on the kernel's stack.
-enum { STACK_SIZE = 64 * 1024, LAST_SIGNAL = 64 };
+enum { STACK_SIZE = 16 * 1024, THREAD_STACK_SIZE = 64 * 1024, LAST_SIGNAL = 64 };
 
 struct child {
   const struct cspawn_request *request;
@@ -100,6 +99,7 @@ static int run_child(void *argument) {
   }
   if (chdir(request->directory) != 0) return fail(child, CSPAWN_STEP_DIRECTORY);
   close_from(3);
+  cspawn_file_limit_restore();
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
@@ -110,11 +110,9 @@ int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *res
   memset(result, 0, sizeof *result);
   result->pidfd = -1;
   struct child child = {.request = request, .result = result, .parent = getpid()};
-  char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-  if (stack == MAP_FAILED) {
-    fail(&child, CSPAWN_STEP_CLONE);
-    return -1;
-  }
+  // On this thread's own stack, since it stands still until the child is done with it. A mapping of its own would have
+  // to be taken out of every processor's tables again.
+  _Alignas(16) char stack[STACK_SIZE];
   // A handler of ours that ran in the child would write to our memory.
   sigset_t all, before;
   sigfillset(&all);
@@ -132,7 +130,6 @@ int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *res
     result->pidfd = pidfd;
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  munmap(stack, STACK_SIZE);
   return result->step == CSPAWN_STEP_NONE ? 0 : -1;
 }
 
@@ -171,7 +168,7 @@ void cspawn_reap_eventually(int pidfd) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, STACK_SIZE);
+  pthread_attr_setstacksize(&attributes, THREAD_STACK_SIZE);
   pthread_t thread;
   // Without a thread, the zombie stays until this process ends.
   if (pthread_create(&thread, &attributes, wait_for, (void *)(intptr_t)pidfd) != 0) close(pidfd);

@@ -57,6 +57,8 @@ public final class Attempt: Sendable {
     case success
     /// It failed, with the exit status that a shell would report.
     case failure(exitCode: Int32)
+    /// Some items of a mapped task failed; or all of them.
+    case partial(done: Int, total: Int)
     /// It was stopped; nothing is to be recorded as done.
     case cancelled(exitCode: Int32?)
   }
@@ -86,18 +88,24 @@ public final class Attempt: Sendable {
   /// Records how the attempt ended. A result is stored only after a success, if every declared output is there and no
   /// input was touched meanwhile.
   ///
+  /// - Parameters:
+  ///   - ending: how it ended.
+  ///   - data: what the task returned, for one that keeps data.
   /// - Throws: `unavailable` if the lease was lost, `io` or `busy` if nothing could be recorded.
   @discardableResult
-  public func finish(_ ending: Ending) throws(PurserError) -> Report {
-    try finish(ending, log: nil)
+  public func finish(_ ending: Ending, data: TaskData? = nil) throws(PurserError) -> Report {
+    try finish(ending, log: nil, data: data)
   }
 
-  func finish(_ ending: Ending, log: LogSpool?) throws(PurserError) -> Report {
+  func finish(_ ending: Ending, log: LogSpool?, data: TaskData? = nil) throws(PurserError) -> Report {
     var report = Report(isStored: false, missingOutputs: [], warnings: [])
     var outcome = emptyOutcome(ending)
     var prepared = ContentStore.Prepared()
     do {
-      if case .success = ending { try collect(into: &outcome, &report, &prepared) }
+      if case .success = ending {
+        try collect(into: &outcome, &report, &prepared)
+        if outcome.manifest != nil, let data { try attach(data, to: &outcome, &prepared) }
+      }
       if let log { try attach(log, to: &outcome, &report, &prepared) }
       outcome.blobs = try cache.contents.commit(prepared)
       try cache.records.finish(run, with: outcome)
@@ -116,6 +124,7 @@ public final class Attempt: Sendable {
       switch ending {
       case .success: (.completed, nil, 0)
       case .failure(let code): (.failed, .failure, code)
+      case .partial(let done, _): (.failed, done == 0 ? .failure : .incomplete, 1)
       case .cancelled(let code): (.cancelled, nil, code)
       }
     let elapsed = start.duration(to: MonotonicTime.now()).components
@@ -206,6 +215,14 @@ public final class Attempt: Sendable {
     }
   }
 
+  private func attach(
+    _ data: TaskData, to outcome: inout RunOutcome, _ prepared: inout ContentStore.Prepared
+  ) throws {
+    outcome.taskData = data
+    outcome.outputDataVersion = data.version
+    outcome.dataDigest = try cache.contents.add(Array(data.text.utf8), named: "the task data", to: &prepared)
+  }
+
   /// Gives the leases back without a result. Where even that fails, they end with this process.
   package func abandon(because message: String) {
     var outcome = emptyOutcome(.cancelled(exitCode: nil))
@@ -289,8 +306,9 @@ extension TaskCache {
     guard let attempt = try open(spec, assessment, kind: "restore", willWait: willWait) else { return false }
     do {
       let found = try scan(spec)
+      let data = try storedData(of: result)
       try restorer.restore(result, of: spec, over: found.manifest, for: attempt.run)
-      try attempt.finish(restored: result)
+      try attempt.finish(restored: result, data)
       return true
     } catch {
       attempt.abandon(because: "\(error)")
@@ -300,9 +318,12 @@ extension TaskCache {
 }
 
 extension Attempt {
-  fileprivate func finish(restored result: ActionResult) throws(StoreError) {
+  fileprivate func finish(restored result: ActionResult, _ data: TaskData?) throws(StoreError) {
     var outcome = emptyOutcome(.success)
     outcome.status = .success
+    outcome.taskData = data
+    outcome.outputDataVersion = data?.version
+    outcome.dataDigest = result.data
     outcome.restored = result
     outcome.log = result.log
     try cache.records.finish(run, with: outcome)

@@ -90,22 +90,35 @@ struct ContentStore: Sendable {
     guard !log.isEmpty else { return nil }
     return try log.withContents { contents in
       switch contents {
-      case .memory(let bytes) where bytes.count <= InlineBlob.maximumSize:
-        let blob = InlineBlob.make(bytes)
-        prepared.blobs.append(blob)
-        return blob.digest
-      case .memory(let bytes):
-        let file = try TemporaryFile(in: temporaryFolder)
-        try TemporaryFile.write(bytes, to: file.descriptor)
-        let blob = try blobs.stage(descriptor: file.descriptor, name: "the captured output")
-        prepared.staged.append(blob)
-        return blob.digest
+      case .memory(let bytes): return try add(bytes, named: "the captured output", to: &prepared)
       case .file(let descriptor, _):
         let blob = try blobs.stage(descriptor: descriptor, name: "the captured output")
         prepared.staged.append(blob)
         return blob.digest
       }
     }
+  }
+
+  /// Stages bytes.
+  func add(_ bytes: [UInt8], named name: ByteString, to prepared: inout Prepared) throws(StoreError) -> Digest {
+    if bytes.count <= InlineBlob.maximumSize {
+      let blob = InlineBlob.make(bytes)
+      prepared.blobs.append(blob)
+      return blob.digest
+    }
+    let file = try TemporaryFile(in: temporaryFolder)
+    try TemporaryFile.write(bytes, to: file.descriptor)
+    let blob = try blobs.stage(descriptor: file.descriptor, name: name)
+    prepared.staged.append(blob)
+    return blob.digest
+  }
+
+  /// Any content, verified, in memory.
+  func bytes(of digest: Digest) throws(StoreError) -> [UInt8] {
+    if let content = try small(digest) { return content }
+    let file = try TemporaryFile(in: temporaryFolder)
+    try copy(digest, to: file.descriptor)
+    return file.contents()
   }
 
   /// Makes the staged contents durable; what is returned may then be named by a commit of the record store.

@@ -6,6 +6,8 @@ import PurserModel
 struct OutputScanner {
   let project: Project
   let hasher: FileHasher
+  /// What was looked at before, for a whole plan; `nil` to look now.
+  var table: FileTable?
 
   /// What was found, and which declared literal paths are not there.
   struct Finding: Sendable {
@@ -17,6 +19,7 @@ struct OutputScanner {
 
   /// Scans declared outputs, given as normalized names. Folders in full, empty ones and hidden files included.
   func scan(_ patterns: [ByteString]) throws(FileError) -> Finding {
+    if let table, let finding = known(patterns, table) { return finding }
     var finding = Finding(manifest: OutputManifest(), missing: [], emptyPatterns: [])
     var paths: [(ByteString, FileIdentity)] = []
     for pattern in patterns {
@@ -66,6 +69,25 @@ struct OutputScanner {
       default:
         throw FileError(
           code: .notAFile(identity.kind), path: path, message: "is \(identity.kind), which cannot be stored")
+      }
+    }
+    finding.manifest = OutputManifest(patterns: patterns, entries: entries)
+    return finding
+  }
+
+  /// The finding from the table alone, if all the patterns are files, or nothing, that were looked at.
+  private func known(_ patterns: [ByteString], _ table: FileTable) -> Finding? {
+    var finding = Finding(manifest: OutputManifest(), missing: [], emptyPatterns: [])
+    var entries: [OutputManifest.Entry] = []
+    for pattern in patterns {
+      switch table[project.location(of: pattern)] {
+      case .success(let look)?:
+        guard let digest = look.digest else { return nil }
+        entries.append(Self.entry(pattern, FileDigest(identity: look.identity, digest: digest)))
+      case .failure(let error)?:
+        guard error.code == .missing, !Glob.isPattern(pattern) else { return nil }
+        finding.missing.append(pattern)
+      case nil: return nil
       }
     }
     finding.manifest = OutputManifest(patterns: patterns, entries: entries)

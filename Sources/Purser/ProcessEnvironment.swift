@@ -33,6 +33,11 @@ public struct ProcessEnvironment: Sendable {
     self[name].flatMap { $0.isEmpty ? nil : $0 }
   }
 
+  /// Removes a variable.
+  mutating func remove(_ name: ByteString) {
+    entries.removeAll { $0.hasPrefix(name + "=") }
+  }
+
   /// Sets or replaces a variable.
   public mutating func set(_ name: ByteString, to value: ByteString) {
     entries.removeAll { $0.hasPrefix(name + "=") }

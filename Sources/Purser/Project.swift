@@ -14,6 +14,8 @@ public struct Project: Sendable {
   public var pipeline: String
   /// The folder that the user is in, absolute.
   public var currentFolder: ByteString
+  /// The name of the root folder (of the main worktree's): the pipeline where nobody named one.
+  package var rootName: String = ""
 
   /// What the user said about it; what is `nil` is found out.
   public struct Options: Sendable {
@@ -65,7 +67,7 @@ public struct Project: Sendable {
       storageKey: options.storageKey ?? environment[nonEmpty: "PURSER_STORAGE_KEY"]?.escaped
         ?? Self.storageKey(git, environment),
       pipeline: options.pipeline ?? environment[nonEmpty: "PURSER_PIPELINE"]?.escaped ?? Self.name(of: mainRoot),
-      currentFolder: current)
+      currentFolder: current, rootName: Self.name(of: mainRoot))
   }
 
   private static func name(of root: ByteString) -> String {

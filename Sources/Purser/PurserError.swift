@@ -12,6 +12,7 @@ public struct PurserError: Error, Sendable, Hashable, CustomStringConvertible {
     case bug = 70
     case io = 74
     case busy = 75
+    case pipeline = 78
   }
 
   /// The kind of failure.

@@ -24,15 +24,22 @@ struct Restorer {
   /// Removes declared outputs before a run, so that a leftover is never taken for a product, and makes the folders
   /// that they go to.
   func clear(_ spec: TaskSpec, found: OutputManifest, for run: OpenRun) throws(StoreError) {
+    try clear(spec.outputs, keeping: spec.keepsOutputs, found: found, for: run)
+  }
+
+  /// As ``clear(_:found:for:)``, for any outputs.
+  func clear(
+    _ outputs: [ByteString], keeping: Bool, found: OutputManifest, for run: OpenRun
+  ) throws(StoreError) {
     let files = try ProjectFiles(root: project.root)
-    if !spec.keepsOutputs {
+    if !keeping {
       try save(found.entries, for: run)
       for entry in found.entries.reversed() where entry.kind != .directory { try files.remove(entry.path) }
-      for output in spec.outputs where found.entries.contains(where: { $0.path == output && $0.kind == .directory }) {
+      for output in outputs where found.entries.contains(where: { $0.path == output && $0.kind == .directory }) {
         try files.remove(output)
       }
     }
-    for output in spec.outputs {
+    for output in outputs {
       try files.makeParent(of: Glob.isPattern(output) ? Glob.literalFolder(of: output).appending(path: "*") : output)
     }
   }
@@ -45,12 +52,19 @@ struct Restorer {
     guard result.manifest.digest == result.outputsVersion else {
       throw StoreError(.corrupt, "the stored list of outputs is damaged; it is not restored")
     }
-    try require(result.manifest, toStayWithin: spec.outputs)
+    try restore(result.manifest, within: spec.outputs, over: found, for: run)
+  }
+
+  /// As ``restore(_:of:over:for:)``, for any list of what `outputs` declare.
+  func restore(
+    _ manifest: OutputManifest, within outputs: [ByteString], over found: OutputManifest, for run: OpenRun
+  ) throws(StoreError) {
+    try require(manifest, toStayWithin: outputs)
     var present: [ByteString: OutputManifest.Entry] = [:]
     for entry in found.entries { present[entry.path] = entry }
-    let wanted = Set(result.manifest.entries.map(\.path))
+    let wanted = Set(manifest.entries.map(\.path))
     let extra = found.entries.filter { !wanted.contains($0.path) }
-    let wrong = result.manifest.entries.filter { present[$0.path] != $0 }
+    let wrong = manifest.entries.filter { present[$0.path] != $0 }
     let replaced = wrong.compactMap { present[$0.path] }
     try save(extra + replaced, for: run)
 

@@ -244,7 +244,7 @@ extension PurserError {
   var isAboutTheCache: Bool {
     switch code {
     case .unavailable, .io, .busy, .bug: true
-    case .usage, .refused, .missing: false
+    case .usage, .refused, .missing, .pipeline: false
     }
   }
 }

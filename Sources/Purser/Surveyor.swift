@@ -11,6 +11,8 @@ struct Surveyor {
   let upstream: [String: UpstreamState]
   /// Digest of standard input, for a task that reads it.
   let standardInput: Digest?
+  /// What was looked at before, for a whole plan; `nil` to look now.
+  let table: FileTable?
 
   /// What a dependent sees of an upstream task.
   struct UpstreamState: Sendable {
@@ -25,13 +27,14 @@ struct Surveyor {
 
   init(
     project: Project, hasher: FileHasher, environment: ProcessEnvironment, upstream: [String: UpstreamState],
-    standardInput: Digest?
+    standardInput: Digest?, table: FileTable? = nil
   ) {
     self.project = project
     self.hasher = hasher
     self.environment = environment
     self.upstream = upstream
     self.standardInput = standardInput
+    self.table = table
   }
 
   /// Surveys one task. O(declared files); contents are read only where the stat cache does not know them.
@@ -45,6 +48,7 @@ struct Surveyor {
     for argument in spec.arguments { components.append(Component(.argument, argument.name, .text(argument.value))) }
     for output in spec.outputs { components.append(Component(.outputPattern, output, .text(""))) }
     components.append(Component(.workingDirectory, "", .text(spec.workingDirectory)))
+    addForm(of: spec)
     try addEnvironment(of: spec)
     if spec.readsStandardInput {
       components.append(Component(.standardInput, "", standardInput.map { .digest($0) } ?? .absent))
@@ -59,6 +63,18 @@ struct Surveyor {
     return Survey(
       fingerprint: ActionKey.fingerprint(of: components), identities: identities, treeNodes: treeNodes,
       warnings: warnings)
+  }
+
+  /// What it returns and how it is mapped; nothing for a plain task.
+  private mutating func addForm(of spec: TaskSpec) {
+    for parameter in spec.parameters { components.append(Component(.parameter, parameter.name, .text(parameter.value))) }
+    if spec.keepsData { components.append(Component(.form, "returns data", .text(""))) }
+    guard let mapping = spec.mapping else { return }
+    let parts = mapping.names.enumerated().map { index, name in
+      ByteString(mapping.positions.isEmpty ? name : "\(name)=\(mapping.positions[index])")
+    }
+    components.append(Component(.form, "maps over", .list([ByteString(mapping.upstream)] + parts)))
+    components.append(Component(.form, "outputs of an item", .list(mapping.outputs)))
   }
 
   /// What folders and globs of a task leave out: the store, its own outputs, and what it excludes.
@@ -87,6 +103,10 @@ struct Surveyor {
     _ path: ByteString, as group: Component.Group, of spec: TaskSpec, _ filter: PathFilter
   ) throws(PurserError) {
     let location = project.location(of: path)
+    if case .success(let look)? = table?[location], let digest = look.digest {
+      record(FileDigest(identity: look.identity, digest: digest), path, as: group)
+      return
+    }
     guard Glob.isPattern(path), FileKind.of(location) == nil else {
       try addLiteral(path, at: location, as: group, of: spec, filter)
       return

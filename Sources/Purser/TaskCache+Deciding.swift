@@ -15,6 +15,16 @@ package struct Assessment: Sendable {
   var outputs: OutputScanner.Finding?
 }
 
+/// What a plan looked up for all its tasks at once.
+struct Sight {
+  /// The records of the tasks, by id.
+  var records: [String: TaskRecord]
+  /// Every literal path that they declare.
+  var table: FileTable
+  /// What dependents see of the tasks decided so far; those that have to run are left out.
+  var upstream: [String: Surveyor.UpstreamState] = [:]
+}
+
 /// What a decision should leave out of account.
 package struct DecisionOptions: Sendable {
   /// Run whatever is recorded.
@@ -39,8 +49,13 @@ extension TaskCache {
 
   /// Decides about a task whose declaration was admitted.
   package func assess(_ spec: TaskSpec, _ options: DecisionOptions) throws(PurserError) -> Assessment {
+    try assess(spec, options, sight: nil)
+  }
+
+  /// As ``assess(_:_:)``, by way of what a plan looked up for all its tasks at once.
+  func assess(_ spec: TaskSpec, _ options: DecisionOptions, sight: Sight?) throws(PurserError) -> Assessment {
     do {
-      let (survey, record, pending) = try look(at: spec, standardInput: options.standardInput)
+      let (survey, record, pending) = try look(at: spec, standardInput: options.standardInput, sight: sight)
       var assessment = Assessment(
         decision: .run([.neverRan]), survey: survey, record: record, standardInput: options.standardInput,
         newestResult: nil, outputs: nil)
@@ -49,7 +64,7 @@ extension TaskCache {
       if let record, record.holds(assessment.survey.fingerprint), pending.isEmpty,
         let result = record.result
       {
-        let found = try scan(spec)
+        let found = try scan(spec, sight?.table)
         assessment.outputs = found
         if found.manifest.digest == result.outputsVersion, !options.isForced {
           assessment.decision = .fresh(record)
@@ -72,19 +87,30 @@ extension TaskCache {
 
   /// Everything that the task is made from, its record, and the upstream tasks without a standing result.
   func look(
-    at spec: TaskSpec, standardInput: Digest?
+    at spec: TaskSpec, standardInput: Digest?, sight: Sight? = nil
   ) throws -> (survey: Survey, record: TaskRecord?, pending: [String]) {
-    let records = try records.records(for: [key(spec.id)] + spec.upstream.map { key($0) })
-    let (upstream, pending) = try upstreamStates(of: spec, records.dropFirst())
+    let record: TaskRecord?
+    let upstream: [String: Surveyor.UpstreamState]
+    let pending: [String]
+    if let sight {
+      record = sight.records[spec.id]
+      upstream = sight.upstream
+      pending = spec.upstream.filter { sight.upstream[$0] == nil }
+    } else {
+      let records = try records.records(for: [key(spec.id)] + spec.upstream.map { key($0) })
+      record = records[0]
+      (upstream, pending) = try upstreamStates(of: spec, records.dropFirst())
+    }
     var surveyor = Surveyor(
-      project: project, hasher: hasher, environment: environment, upstream: upstream, standardInput: standardInput)
-    return (try surveyor.survey(spec), records[0], pending)
+      project: project, hasher: hasher, environment: environment, upstream: upstream, standardInput: standardInput,
+      table: sight?.table)
+    return (try surveyor.survey(spec), record, pending)
   }
 
   /// What is on disk where the task's outputs are declared.
-  func scan(_ spec: TaskSpec) throws(PurserError) -> OutputScanner.Finding {
+  func scan(_ spec: TaskSpec, _ table: FileTable? = nil) throws(PurserError) -> OutputScanner.Finding {
     do {
-      return try OutputScanner(project: project, hasher: hasher).scan(spec.outputs)
+      return try OutputScanner(project: project, hasher: hasher, table: table).scan(spec.outputs)
     } catch {
       throw PurserError(error, declaration: "output", of: spec.id)
     }
@@ -123,11 +149,12 @@ extension TaskCache {
     for result in results where result.id > horizon {
       // A manifest that was cut short must not pass for a smaller result.
       guard result.manifest.digest == result.outputsVersion else { continue }
-      // Without outputs, what the command did may be elsewhere: a database load is not done here because it was done
+      // Without outputs or data, what the command did may be elsewhere: a database load is not done here because it was done
       // for another branch, nor because it was done before another one of the same task overwrote it.
-      guard !spec.outputs.isEmpty || spec.isPure else { continue }
+      guard !spec.outputs.isEmpty || spec.isPure || result.data != nil else { continue }
       var needed = Set(result.manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))
       if let log = result.log { needed.insert(log) }
+      if let data = result.data { needed.insert(data) }
       if try contents.hasAll(needed) { return result }
     }
     return nil
@@ -142,6 +169,7 @@ extension TaskCache {
     guard let record = assessment.record, let recordedKey = record.actionKey else {
       let wasInterrupted = assessment.record?.status == .running || assessment.record?.lastRunState == .cancelled
       reasons.append(wasInterrupted ? .interrupted : .neverRan)
+      if let record = assessment.record, wasInterrupted { reasons += try unfinishedItems(of: record) }
       if !pending.isEmpty { reasons.append(.upstreamPending(pending)) }
       return reasons
     }
@@ -152,8 +180,11 @@ extension TaskCache {
     case .incomplete where record.subtaskCount == 0:
       // An attempt that ended well but could not be stored, because an input moved, is none of an interruption.
       reasons.append(record.lastRunState == .completed ? .incomplete(done: 0, total: 1) : .interrupted)
+    case .incomplete:
+      if record.lastRunState == .cancelled { reasons.append(.interrupted) }
     default: break
     }
+    if record.status != .success { reasons += try unfinishedItems(of: record) }
     if recordedKey != assessment.survey.fingerprint.actionKey {
       reasons += try changes(since: recordedKey, assessment.survey, pending: pending)
     }
@@ -165,6 +196,14 @@ extension TaskCache {
     }
     // The record stands, but the result that it rests on was forgotten (a damaged blob) or replaced by kptn's client.
     return reasons.isEmpty ? [.outputMissing(["(the stored result)"])] : reasons
+  }
+
+  /// How many of a mapped task's items are done, where not all are.
+  private func unfinishedItems(of record: TaskRecord) throws(StoreError) -> [Reason] {
+    guard record.subtaskCount > 0 else { return [] }
+    let subtasks = try records.subtasks(of: record.key)
+    let done = subtasks.count { $0.isDone }
+    return done < subtasks.count ? [.incomplete(done: done, total: subtasks.count)] : []
   }
 
   private func changes(

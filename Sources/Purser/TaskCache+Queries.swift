@@ -19,6 +19,69 @@ package struct TaskState: Sendable {
   package var endTime: String?
   package var durationMicroseconds: Int64?
   package var reasons: [Reason]
+  /// Of a mapped task: items that are done, and all.
+  package var items: (done: Int, total: Int)?
+  /// Why it cannot be decided about.
+  package var error: String?
+}
+
+extension TaskState {
+  /// What a decision says of each part.
+  mutating func take(_ decision: Decision, _ record: TaskRecord?) {
+    reasons = decision.reasons
+    (isCodeSame, areInputsSame, isDataSame, areOutputsSame) = (true, true, true, true)
+    for reason in reasons {
+      switch reason {
+      case .codeChanged: isCodeSame = false
+      case .inputsChanged, .upstreamPending: areInputsSame = false
+      case .dataChanged: isDataSame = false
+      case .outputMissing, .outputModified: areOutputsSame = false
+      case .incomplete(let done, let total) where total > 1 || done > 0: items = (done, total)
+      case .neverRan, .forced, .invalidated, .failed, .interrupted, .incomplete: break
+      }
+    }
+    if record?.actionKey == nil { (isCodeSame, areInputsSame, isDataSame) = (nil, nil, nil) }
+    if record?.result == nil { areOutputsSame = nil }
+    switch decision {
+    case .fresh: word = "fresh"
+    case .restore: word = "restorable"
+    case .run(let reasons):
+      word =
+        reasons.contains(.failed)
+        ? "failed"
+        : reasons.contains(.interrupted)
+          ? "interrupted" : items != nil ? "incomplete" : reasons.contains(.neverRan) ? "new" : "stale"
+    }
+  }
+}
+
+extension TaskCache {
+  /// Every task of a pipeline, as it stands now, in the pipeline's order. O(tasks + declared files).
+  package func states(of pipeline: Pipeline) throws(PurserError) -> [TaskState] {
+    let plan = try Planner(cache: self, pipeline: pipeline).plan()
+    var states: [TaskState] = []
+    for (task, entry) in zip(pipeline.tasks, plan.entries) {
+      guard let entry else { continue }
+      let record = entry.assessment?.record
+      var state = TaskState(
+        task: task.spec.id, word: "stale", status: record?.status?.rawValue, endTime: record?.endTime,
+        durationMicroseconds: record?.result?.durationMicroseconds, reasons: [])
+      if task.spec.mapping != nil, let count = record?.subtaskCount, count > 0 { state.items = (count, count) }
+      if record?.status == .running, try asking({ try lessor.isAtWork(on: key(task.spec.id)) }) {
+        state.word = "running"
+        let subtasks = try subtasks(of: task.spec.id)
+        if !subtasks.isEmpty { state.items = (subtasks.count { $0.isDone }, subtasks.count) }
+      } else if let decision = entry.assessment?.decision {
+        state.take(decision, record)
+      } else {
+        state.word = "error"
+        state.areInputsSame = false
+        state.error = entry.error?.message
+      }
+      states.append(state)
+    }
+    return states
+  }
 }
 
 /// What a collection removed.
@@ -102,24 +165,7 @@ extension TaskCache {
       state.areInputsSame = false
       return state
     }
-    state.reasons = decision.reasons
-    (state.isCodeSame, state.areInputsSame, state.isDataSame, state.areOutputsSame) = (true, true, true, true)
-    for reason in decision.reasons {
-      switch reason {
-      case .codeChanged: state.isCodeSame = false
-      case .inputsChanged, .upstreamPending: state.areInputsSame = false
-      case .dataChanged: state.isDataSame = false
-      case .outputMissing, .outputModified: state.areOutputsSame = false
-      case .neverRan, .forced, .invalidated, .failed, .interrupted, .incomplete: break
-      }
-    }
-    if record.result == nil { state.areOutputsSame = nil }
-    switch decision {
-    case .fresh: state.word = "fresh"
-    case .restore: state.word = "restorable"
-    case .run(let reasons):
-      state.word = reasons.contains(.failed) ? "failed" : reasons.contains(.interrupted) ? "interrupted" : "stale"
-    }
+    state.take(decision, record)
     return state
   }
 

@@ -32,6 +32,32 @@ public struct TaskSpec: Sendable, Hashable {
   public var keepsOutputs: Bool
   /// Whether standard input is read whole and belongs to the key.
   public var readsStandardInput: Bool
+  /// Whether what it returns, as JSON, is kept as task data.
+  public var keepsData: Bool
+  /// Named values that matter to whoever carries the task out, such as the pipeline's configuration; data, not code.
+  public var parameters: [Argument]
+  /// What it maps over; `nil` for a task that is not mapped.
+  public var mapping: Mapping?
+
+  /// How a task is mapped over the elements of another task's data.
+  public struct Mapping: Sendable, Hashable {
+    /// The task whose data is the list.
+    public var upstream: String
+    /// The names of the parts of an item.
+    public var names: [String]
+    /// For each name, which part of an element it is; empty where the element itself is the value.
+    public var positions: [Int]
+    /// The outputs of an item, `${NAME}` standing for its parts. The task's own outputs have wildcards there.
+    public var outputs: [ByteString]
+
+    /// Makes a mapping.
+    public init(upstream: String, names: [String], positions: [Int], outputs: [ByteString]) {
+      self.upstream = upstream
+      self.names = names
+      self.positions = positions
+      self.outputs = outputs
+    }
+  }
 
   /// A named value.
   public struct Argument: Sendable, Hashable {
@@ -66,6 +92,8 @@ public struct TaskSpec: Sendable, Hashable {
     isPure = false
     keepsOutputs = false
     readsStandardInput = false
+    keepsData = false
+    parameters = []
   }
 }
 
@@ -81,6 +109,7 @@ extension TaskSpec {
     spec.inputs = inputs.map(name)
     spec.outputs = outputs.map(name)
     spec.workingDirectory = name(workingDirectory)
+    spec.mapping?.outputs = (mapping?.outputs ?? []).map(name)
     return spec
   }
 }
@@ -90,14 +119,29 @@ extension TaskSpec {
   /// The declaration as a JSON object.
   public var json: JSON {
     func list(_ items: [ByteString]) -> JSON { .array(items.map { .string($0.escaped) }) }
-    return .object([
+    var members: [(String, JSON)] = [
       ("id", .string(id)), ("command", list(command)), ("workingDirectory", .string(workingDirectory.escaped)),
       ("code", list(code)), ("inputs", list(inputs)), ("outputs", list(outputs)), ("environment", list(environment)),
       ("tools", list(tools)),
       ("arguments", .array(arguments.map { list([$0.name, $0.value]) })),
       ("upstream", .array(upstream.map { .string($0) })), ("excludes", list(excludes)), ("isPure", .bool(isPure)),
       ("keepsOutputs", .bool(keepsOutputs)), ("readsStandardInput", .bool(readsStandardInput)),
-    ])
+    ]
+    if keepsData { members.append(("keepsData", .bool(true))) }
+    if !parameters.isEmpty {
+      members.append(("parameters", .array(parameters.map { list([$0.name, $0.value]) })))
+    }
+    if let mapping {
+      members.append(
+        (
+          "mapping",
+          .object([
+            ("upstream", .string(mapping.upstream)), ("names", .array(mapping.names.map { .string($0) })),
+            ("positions", .array(mapping.positions.map { .integer(Int64($0)) })), ("outputs", list(mapping.outputs)),
+          ])
+        ))
+    }
+    return .object(members)
   }
 
   /// Reads ``json`` back; `nil` if it has no id.
@@ -112,13 +156,24 @@ extension TaskSpec {
     workingDirectory = json["workingDirectory"]?.string.flatMap { ByteString(escaped: $0) } ?? "."
     environment = list("environment")
     tools = list("tools")
-    arguments = (json["arguments"]?.array ?? []).compactMap { pair in
-      let parts = (pair.array ?? []).compactMap { $0.string.flatMap { ByteString(escaped: $0) } }
-      return parts.count == 2 ? Argument(name: parts[0], value: parts[1]) : nil
+    func named(_ name: String) -> [Argument] {
+      (json[name]?.array ?? []).compactMap { pair in
+        let parts = (pair.array ?? []).compactMap { $0.string.flatMap { ByteString(escaped: $0) } }
+        return parts.count == 2 ? Argument(name: parts[0], value: parts[1]) : nil
+      }
     }
+    arguments = named("arguments")
+    parameters = named("parameters")
     excludes = list("excludes")
     isPure = json["isPure"]?.bool ?? false
     keepsOutputs = json["keepsOutputs"]?.bool ?? false
     readsStandardInput = json["readsStandardInput"]?.bool ?? false
+    keepsData = json["keepsData"]?.bool ?? false
+    if let stored = json["mapping"], let upstream = stored["upstream"]?.string {
+      mapping = Mapping(
+        upstream: upstream, names: (stored["names"]?.array ?? []).compactMap(\.string),
+        positions: (stored["positions"]?.array ?? []).compactMap { $0.integer.map(Int.init) },
+        outputs: (stored["outputs"]?.array ?? []).compactMap { $0.string.flatMap { ByteString(escaped: $0) } })
+    }
   }
 }

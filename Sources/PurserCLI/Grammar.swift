@@ -14,8 +14,10 @@ struct OptionSpec: Sendable {
     OptionSpec(name: name, short: short, help: help)
   }
 
-  static func value(_ name: String, _ placeholder: String, _ help: String) -> OptionSpec {
-    OptionSpec(name: name, value: placeholder, help: help)
+  static func value(
+    _ name: String, short: String? = nil, _ placeholder: String, _ help: String
+  ) -> OptionSpec {
+    OptionSpec(name: name, short: short, value: placeholder, help: help)
   }
 
   static func list(_ name: String, _ placeholder: String, _ help: String) -> OptionSpec {
@@ -92,14 +94,22 @@ extension Invocation {
       }
       let parts = argument.bytes.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
       let name = ByteString(parts[0]).escaped
-      let option = options.first { name == "--\($0.name)" || $0.short.map { name == "-\($0)" } == true }
+      var attached: ByteString?
+      var option = options.first { name == "--\($0.name)" || $0.short.map { name == "-\($0)" } == true }
+      if option == nil, !name.hasPrefix("--") {
+        // `-j4`
+        option = options.first { spec in spec.value != nil && spec.short.map { name.hasPrefix("-\($0)") } == true }
+        attached = ByteString(argument.bytes.dropFirst(2))
+      }
       guard let option else {
         let known = options.map { "--\($0.name)" }
-        throw UsageError(message: "unknown option '\(name)'" + suggestion(name, known), command: spec?.name)
+        throw UsageError(message: "unknown option '\(name)'" + Suggestion.hint(name, among: known), command: spec?.name)
       }
       let value: ByteString
       if let placeholder = option.value {
-        if parts.count == 2 {
+        if let attached {
+          value = attached
+        } else if parts.count == 2 {
           value = ByteString(parts[1])
         } else if let next = rest.popFirst(), next != "--" {
           value = next
@@ -115,28 +125,4 @@ extension Invocation {
       values.append((option.name, value))
     }
   }
-}
-
-/// `; did you mean 'x'?` for the nearest of the known names, if it is near; else nothing.
-func suggestion(_ word: String, _ known: [String]) -> String {
-  let nearest = known.map { ($0, editDistance(word, $0)) }.min { $0.1 < $1.1 }
-  guard let nearest, nearest.1 <= max(2, word.count / 3), nearest.1 < word.count else { return "" }
-  return "; did you mean '\(nearest.0)'?"
-}
-
-/// Insertions, deletions, substitutions and swaps of neighbours that turn one word into the other (Damerau, restricted).
-/// O(n m).
-func editDistance(_ left: String, _ right: String) -> Int {
-  let (a, b) = (Array(left), Array(right))
-  var rows = [Array(0...b.count)]
-  for i in a.indices {
-    var row = [i + 1]
-    for j in b.indices {
-      var cost = min(row[j] + 1, rows[i][j + 1] + 1, rows[i][j] + (a[i] == b[j] ? 0 : 1))
-      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { cost = min(cost, rows[i - 1][j - 1] + 1) }
-      row.append(cost)
-    }
-    rows.append(row)
-  }
-  return rows[a.count][b.count]
 }

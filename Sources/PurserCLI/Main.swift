@@ -7,9 +7,11 @@ let version = "0.1.0"
 
 /// Every command's name, and how to get its table: only that of the command in use is built.
 private let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
-  ("exec", { execCommand }), ("check", { checkCommand }), ("status", { statusCommand }),
+  ("exec", { execCommand }), ("run", { runCommand }), ("plan", { planCommand }), ("check", { checkCommand }),
+  ("status", { statusCommand }),
   ("explain", { explainCommand }), ("invalidate", { invalidateCommand }), ("runs", { runsCommand }),
-  ("log", { logCommand }), ("hash", { hashCommand }), ("gc", { gcCommand }), ("db", { dbCommand }),
+  ("log", { logCommand }), ("subtasks", { subtasksCommand }), ("data", { dataCommand }), ("lint", { lintCommand }),
+  ("schema", { schemaCommand }), ("hash", { hashCommand }), ("gc", { gcCommand }), ("db", { dbCommand }),
 ]
 
 /// Reads the command line as raw bytes (`CommandLine.arguments` would repair, and so change, what is not UTF-8), finds
@@ -76,7 +78,7 @@ enum Main {
       return 0
     }
     guard let command = commands.first(where: { $0.name == name })?.spec() else {
-      throw UsageError(message: "unknown command '\(name)'" + suggestion(name, commands.map(\.name)))
+      throw UsageError(message: "unknown command '\(name)'" + Suggestion.hint(name, among: commands.map(\.name)))
     }
     let words = arguments[..<index] + arguments[(index + 1)...]
     let invocation = try Invocation(ArraySlice(Array(words)), globalOptions + command.options, command: command)

@@ -14,7 +14,8 @@ struct Session {
     console = try Console(invocation, noColor: environment["NO_COLOR"].map { !$0.isEmpty } ?? false)
   }
 
-  func project() throws -> Project {
+  /// The project, without a look at its pipeline file.
+  func plainProject() throws -> Project {
     try Project.find(
       Project.Options(
         root: invocation.value("project"), store: invocation.value("store"),
@@ -40,7 +41,7 @@ struct Session {
         "task '\(task)' was not recorded by Purser, so its declaration is not known; give its options, or run it with "
           + "'purser exec'")
     }
-    let hint = suggestion(task, known)
+    let hint = Suggestion.hint(task, among: known)
     return PurserError(
       .missing,
       "no task '\(task)' under storage key '\(cache.project.storageKey)' of pipeline "

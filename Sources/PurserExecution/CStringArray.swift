@@ -12,14 +12,23 @@ struct CStringArray: ~Copyable {
     var next = storage
     for (index, string) in strings.enumerated() {
       pointers[index] = next
-      for byte in string.bytes {
-        next.pointee = CChar(bitPattern: byte)
-        next += 1
+      string.bytes.withUnsafeBytes { bytes in
+        if let base = bytes.baseAddress { memcpy(next, base, bytes.count) }
       }
-      next.pointee = 0
-      next += 1
+      next[string.count] = 0
+      next += string.count + 1
     }
     pointers[strings.count] = nil
+  }
+
+  /// Whether one of the strings holds a NUL byte, which would end it early.
+  static func cannotHold(_ strings: [ByteString]) -> Bool {
+    strings.contains { string in
+      string.bytes.withUnsafeBytes { bytes in
+        guard let base = bytes.baseAddress else { return false }
+        return memchr(base, 0, bytes.count) != nil
+      }
+    }
   }
 
   deinit {

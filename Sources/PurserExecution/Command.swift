@@ -20,6 +20,13 @@ package struct Command: Sendable {
   /// The time between SIGTERM and SIGKILL after a timeout.
   package var grace: Duration
 
+  /// Whether a second SIGINT or SIGTERM that this process gets while the command runs kills it, and all that it
+  /// started, at once. Otherwise that one is passed on like the first.
+  ///
+  /// What comes within a tenth of a second of the same signal is not a second one: `timeout(1)` and others send theirs
+  /// to a process and to its group.
+  package var escalates: Bool
+
   /// Describes a command; by default without input, without a timeout, with 5 seconds of grace.
   package init(
     argv: [ByteString],
@@ -27,7 +34,8 @@ package struct Command: Sendable {
     workingDirectory: ByteString = "/",
     standardInput: Int32? = nil,
     timeout: Duration? = nil,
-    grace: Duration = .seconds(5)
+    grace: Duration = .seconds(5),
+    escalates: Bool = false
   ) {
     self.argv = argv
     self.environment = environment
@@ -35,5 +43,6 @@ package struct Command: Sendable {
     self.standardInput = standardInput
     self.timeout = timeout
     self.grace = grace
+    self.escalates = escalates
   }
 }

@@ -6,6 +6,9 @@ package struct Completion: Sendable {
   /// The first of SIGINT, SIGTERM, SIGHUP and SIGQUIT that this process itself got while the command ran.
   package var interruption: Int32?
 
+  /// Whether a second interruption killed the command; see ``Command/escalates``.
+  package var isEscalated: Bool
+
   /// From the start of the command to its end, not counting what output was still to be passed on then.
   package var duration: Duration
 
@@ -14,9 +17,13 @@ package struct Completion: Sendable {
   package var outputFailure: Int32?
 
   /// Puts an outcome together; for executors, and for those that stand in for one in tests.
-  package init(exit: Exit, interruption: Int32? = nil, duration: Duration = .zero, outputFailure: Int32? = nil) {
+  package init(
+    exit: Exit, interruption: Int32? = nil, isEscalated: Bool = false, duration: Duration = .zero,
+    outputFailure: Int32? = nil
+  ) {
     self.exit = exit
     self.interruption = interruption
+    self.isEscalated = isEscalated
     self.duration = duration
     self.outputFailure = outputFailure
   }

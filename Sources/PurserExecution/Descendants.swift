@@ -9,28 +9,32 @@ import Glibc
 struct Descendants {
   private let command: ProcessTable.Entry
   private let ownGroup: Bool
-  /// `pipe:[1234]` of the command's standard output and error.
-  private let pipes: Set<String>
+  /// The numbers of the pipes that are the command's standard output and error.
+  private let pipes: [UInt]
   /// Children that this process had before.
-  private let earlier: Set<Int32>
-  private var known: Set<ProcessIdentity>
+  private let earlier: [Int32]
+  private var known: Set<ProcessIdentity> = []
 
-  init(of command: ProcessTable.Entry, ownGroup: Bool, pipes: Set<String>, earlier: Set<Int32>) {
+  init(of command: ProcessTable.Entry, ownGroup: Bool, pipes: [UInt], earlier: [Int32]) {
     self.command = command
     self.ownGroup = ownGroup
     self.pipes = pipes
     self.earlier = earlier
-    known = [ProcessIdentity(command)]
   }
+
+  /// When the command started; see ``ChildProcess/startTime``.
+  var startTime: UInt64 { command.startTime }
 
   /// Looks again, and returns those that are alive, the command among them.
   mutating func update(_ signals: borrowing SignalScope) -> [ProcessTable.Entry] {
     let table = ProcessTable.snapshot()
     let own = getpid()
+    known.insert(ProcessIdentity(command))
+    let links = Set(pipes.map { "pipe:[\($0)]" })
     let adoptable = signals.isAlone ? Set(ProcessTable.childrenOfFirstThread()).subtracting(earlier) : []
     for entry in table.entries where entry.startTime >= command.startTime && entry.pid != own {
       let belongs = (ownGroup && entry.group == command.pid) || entry.session == command.pid
-      if belongs || (entry.parent == own && isOrphan(entry, adoptable)) { known.insert(ProcessIdentity(entry)) }
+      if belongs || (entry.parent == own && isOrphan(entry, adoptable, links)) { known.insert(ProcessIdentity(entry)) }
     }
     return table.addingDescendants(to: &known).filter { !$0.isZombie && $0.pid != own }
   }
@@ -51,9 +55,9 @@ struct Descendants {
     }
   }
 
-  private func isOrphan(_ entry: ProcessTable.Entry, _ adoptable: Set<Int32>) -> Bool {
+  private func isOrphan(_ entry: ProcessTable.Entry, _ adoptable: Set<Int32>, _ links: Set<String>) -> Bool {
     if entry.pid == command.pid || cspawn_signals_is_child(entry.pid) { return false }
-    if !entry.isZombie && ProcessTable.process(entry.pid, hasOpen: pipes) { return true }
+    if !entry.isZombie && ProcessTable.process(entry.pid, hasOpen: links) { return true }
     return adoptable.contains(entry.pid)
   }
 }

@@ -9,6 +9,13 @@ struct Descriptor: ~Copyable {
     self.number = number
   }
 
+  /// Takes over what `open` gave, moved to 3 or above.
+  static func high(_ opened: Int32) throws(SystemError) -> Descriptor {
+    let number = cspawn_raise(opened)
+    guard number >= 0 else { throw SystemError(errno) }
+    return Descriptor(number)
+  }
+
   deinit {
     close(number)
   }
@@ -34,6 +41,12 @@ struct Pipe: ~Copyable {
     guard failure == 0 else { throw SystemError(failure) }
     reading = Descriptor(ends.0)
     writing = Descriptor(ends.1)
+  }
+
+  /// The number by which the pipe shows in `/proc`.
+  var inode: UInt {
+    var status = stat()
+    return fstat(reading.number, &status) == 0 ? status.st_ino : 0
   }
 }
 

@@ -13,8 +13,9 @@ import PurserModel
 /// in the foreground of its terminal, the command stays in its group, so that Ctrl-C, Ctrl-Z and reading from the
 /// terminal work as without us.
 ///
-/// - Important: The command is killed when the *thread* that called ``run(_:capture:passThrough:started:)``
-///   ends (PR_SET_PDEATHSIG). Call it from a thread that lives as long as the process, such as the main one.
+/// - Important: The command is killed when the *thread* that called ``run(_:capture:output:started:)`` ends
+///   (PR_SET_PDEATHSIG). Call it from a thread that lives as long as the process, such as the main one, or from a
+///   ``WorkerPool``.
 package struct LocalExecutor: Executor {
   private let standardOutput: Int32
   private let standardError: Int32
@@ -28,24 +29,24 @@ package struct LocalExecutor: Executor {
   package func run(
     _ command: Command,
     capture: LogSpool,
-    passThrough: Bool,
+    output: OutputRoute,
     started: (ChildProcess) throws -> Void
   ) throws -> Completion {
     let name = command.argv.first ?? ""
     let ownGroup = !cspawn_in_foreground()
     let signals: SignalScope
     do throws(SystemError) {
-      signals = try SignalScope(jobControl: ownGroup, adopting: command.timeout != nil)
+      signals = try SignalScope(jobControl: ownGroup, adopting: command.timeout != nil || command.escalates)
     } catch {
       throw ExecutionError.system(
         "signals cannot be caught", command: name, errno: error.number,
         next: "raise the limit on open files (ulimit -n)")
     }
     do {
-      var supervisor = try start(command, name: name, capture: capture, passThrough: passThrough, ownGroup, signals)
+      var supervisor = try start(command, name: name, capture: capture, route: output, ownGroup, signals)
       let pid = supervisor.process.pid
       let child = ChildProcess(
-        pid: pid, startTime: ProcessTable.entry(of: pid)?.startTime ?? 0, processGroup: ownGroup ? pid : nil)
+        pid: pid, startTime: supervisor.descendants?.startTime ?? 0, processGroup: ownGroup ? pid : nil)
       do {
         try started(child)
       } catch {
@@ -64,18 +65,14 @@ package struct LocalExecutor: Executor {
 
   /// Starts the command with its pipes, and closes our copies of the ends that it writes to.
   private func start(
-    _ command: Command, name: ByteString, capture: LogSpool, passThrough: Bool, _ ownGroup: Bool,
+    _ command: Command, name: ByteString, capture: LogSpool, route: OutputRoute, _ ownGroup: Bool,
     _ signals: borrowing SignalScope
   ) throws(ExecutionError) -> Supervisor {
     let spawner = Spawner(command: command, ownGroup: ownGroup, ignoredSignals: signals.ignored)
-    let earlier = Set(ProcessTable.childrenOfFirstThread())
-
+    let earlier = ProcessTable.childrenOfFirstThread()
     let output = try makePipe(for: name)
-    let outputSink = passThrough ? OutputSink(standardOutput) : nil
     let error = try makePipe(for: name)
-    let errorSink = passThrough ? OutputSink(standardError) : nil
-    let pipes = Set(
-      [output.reading.number, error.reading.number].compactMap { ProcessTable.link("/proc/self/fd/\($0)") })
+    let pipes = [output.inode, error.inode]
     let time = MonotonicTime.now()
     let process = try spawner.spawn(output: output.writing.number, error: error.writing.number)
     signals.register(pid: process.pid, group: ownGroup ? process.pid : nil)
@@ -84,9 +81,21 @@ package struct LocalExecutor: Executor {
     }
     return Supervisor(
       command: command, capture: capture, process: process, ownGroup: ownGroup,
-      first: OutputStream(number: 1, source: output.reading, sink: outputSink),
-      second: OutputStream(number: 2, source: error.reading, sink: errorSink),
+      first: stream(1, from: output.reading, route, passingTo: standardOutput),
+      second: stream(2, from: error.reading, route, passingTo: standardError),
       descendants: descendants, started: time)
+  }
+
+  private func stream(
+    _ number: UInt8, from source: consuming Descriptor, _ route: OutputRoute, passingTo target: Int32
+  ) -> OutputStream {
+    switch route {
+    case .discard: OutputStream(number: number, source: source, sink: nil, lines: nil)
+    case .passThrough: OutputStream(number: number, source: source, sink: OutputSink(target), lines: nil)
+    case .lines(let deliver):
+      OutputStream(
+        number: number, source: source, sink: nil, lines: LineSplitter(stream: number, deliver: deliver))
+    }
   }
 
   private func makePipe(for name: ByteString) throws(ExecutionError) -> Pipe {

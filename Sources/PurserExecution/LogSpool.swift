@@ -64,6 +64,37 @@ package final class LogSpool {
     }
   }
 
+  /// Adds what another spool captured, after what this one has. O(size of the other).
+  ///
+  /// For the items of a task, each captured by itself, that end up in one log. If the other one failed, or cannot be
+  /// read, this one fails too.
+  package func append(contentsOf other: LogSpool) {
+    guard failure == nil else { return }
+    let contents = other.withContents { $0 }
+    if let number = other.failure { return fail(number) }
+    // What is copied has headers of its own, so that the last frame before it is complete.
+    lastFrame = nil
+    switch contents {
+    case .memory(let bytes):
+      addEncoded(bytes[...])
+    case .file(let descriptor, let size):
+      var piece = [UInt8](repeating: 0, count: Int(min(size, Int64(Self.fileBuffer))))
+      var offset: Int64 = 0
+      while offset < size && failure == nil {
+        let count = Int(min(size - offset, Int64(piece.count)))
+        do {
+          try piece.withUnsafeMutableBytes {
+            try LogReader.fill(UnsafeMutableRawBufferPointer(rebasing: $0[..<count]), from: descriptor, at: offset)
+          }
+        } catch {
+          return fail((error as? ExecutionError)?.errno ?? EIO)
+        }
+        addEncoded(piece[..<count])
+        offset += Int64(count)
+      }
+    }
+  }
+
   /// Gives the log to `body`; the file stays the spool's.
   package func withContents<Result>(_ body: (LogContents) throws -> Result) rethrows -> Result {
     if file >= 0 { flush() }
@@ -81,8 +112,17 @@ package final class LogSpool {
       setFrameLength(bytes.count, at: buffer.count - Self.headerSize)
     }
     buffer.append(contentsOf: bytes)
-    let limit = file >= 0 ? Self.fileBuffer : memoryLimit
-    if buffer.count > limit { flush() }
+    flushIfFull()
+  }
+
+  /// Adds a part of an encoded log, which may end inside a frame: nothing but the rest may come next.
+  private func addEncoded(_ bytes: ArraySlice<UInt8>) {
+    buffer.append(contentsOf: bytes)
+    flushIfFull()
+  }
+
+  private func flushIfFull() {
+    if buffer.count > (file >= 0 ? Self.fileBuffer : memoryLimit) { flush() }
   }
 
   private func frameLength(at start: Int) -> Int {

@@ -12,7 +12,7 @@ package struct MonotonicTime: Comparable, Sendable {
   }
 
   /// Saturates, so that a timeout of a thousand years is no trap.
-  func advanced(by duration: Duration) -> MonotonicTime {
+  package func advanced(by duration: Duration) -> MonotonicTime {
     let (seconds, attoseconds) = duration.components
     let (scaled, tooLong) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
     let (sum, overflow) = nanoseconds.addingReportingOverflow(scaled)
@@ -27,7 +27,7 @@ package struct MonotonicTime: Comparable, Sendable {
   }
 
   /// Whole milliseconds until then, rounded up so that a poll does not wake too early; 0 if it is past.
-  var millisecondsFromNow: Int32 {
+  package var millisecondsFromNow: Int32 {
     let (left, overflow) = nanoseconds.subtractingReportingOverflow(Self.now().nanoseconds)
     if overflow || left > 1_000_000_000_000 { return 1_000_000 }
     return left <= 0 ? 0 : Int32((left + 999_999) / 1_000_000)

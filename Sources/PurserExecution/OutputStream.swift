@@ -10,6 +10,7 @@ struct OutputStream: ~Copyable {
   let number: UInt8
   private var source: Descriptor?
   private var sink: OutputSink?
+  private var lines: LineSplitter?
   private let buffer: UnsafeMutableRawBufferPointer
   /// What of `buffer` is still to be written.
   private var pending: Range<Int> = 0..<0
@@ -18,11 +19,12 @@ struct OutputStream: ~Copyable {
   /// Set when the command has ended: how much of what it wrote is still in the pipe.
   private var remaining: Int?
 
-  /// Without a source there is nothing to do: it is done.
-  init(number: UInt8, source: consuming Descriptor?, sink: consuming OutputSink?) {
+  /// What is read from the source goes to the sink, as bytes, or to `lines`, if there is one.
+  init(number: UInt8, source: consuming Descriptor, sink: consuming OutputSink?, lines: LineSplitter?) {
     self.number = number
     self.source = consume source
     self.sink = consume sink
+    self.lines = lines
     buffer = .allocate(byteCount: Self.bufferSize, alignment: 4096)
   }
 
@@ -68,13 +70,20 @@ struct OutputStream: ~Copyable {
     guard sourceNumber >= 0 else { return }
     var count: Int32 = 0
     remaining = ioctl(sourceNumber, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
-    if remaining == 0 { source = nil }
+    if remaining == 0 { endSource() }
   }
 
   /// Captures on, but passes no more on.
   mutating func stopPassing() {
     sink = nil
+    lines = nil
     pending = 0..<0
+  }
+
+  private mutating func endSource() {
+    source = nil
+    lines?.finish()
+    lines = nil
   }
 
   private mutating func read(capture: LogSpool, limit: Int) {
@@ -82,18 +91,20 @@ struct OutputStream: ~Copyable {
     let count = Glibc.read(sourceNumber, buffer.baseAddress, wanted)
     if count < 0 && (errno == EINTR || (errno == EAGAIN && remaining == nil)) { return }
     guard count > 0 else {
-      source = nil
+      endSource()
       return
     }
+    let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
     do {
-      try capture.append(stream: number, UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      try capture.append(stream: number, bytes)
     } catch {
       preconditionFailure("a stream is 1 or 2")
     }
+    lines?.add(bytes)
     if sinkNumber >= 0 { pending = 0..<count }
     if let left = remaining {
       remaining = left - count
-      if left == count { source = nil }
+      if left == count { endSource() }
     }
   }
 

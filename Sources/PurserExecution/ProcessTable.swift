@@ -32,20 +32,45 @@ struct ProcessTable {
 
   /// One process, or `nil` if there is none (or no `/proc`).
   static func entry(of pid: Int32) -> Entry? {
-    let text = read("/proc/\(pid)/stat")
-    // "pid (name) state parent group session …", where the name may hold anything, parentheses and newlines too.
-    guard let end = text.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-    let fields = text[(end + 1)...].split(separator: UInt8(ascii: " "))
-    guard fields.count > 19 else { return nil }
-    func number<Value: FixedWidthInteger>(_ index: Int) -> Value? {
-      Value(String(decoding: fields[index], as: UTF8.self))
+    // About 300 bytes: 52 numbers and a short name.
+    withUnsafeTemporaryAllocation(byteCount: 2048, alignment: 8) { buffer in
+      let descriptor = open("/proc/\(pid)/stat", O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { return nil }
+      defer { close(descriptor) }
+      var count: Int
+      repeat { count = Glibc.read(descriptor, buffer.baseAddress, buffer.count) } while count < 0 && errno == EINTR
+      return count > 0 ? entry(of: pid, UnsafeRawBufferPointer(rebasing: buffer[..<count])) : nil
     }
-    guard let parent: Int32 = number(1), let group: Int32 = number(2), let session: Int32 = number(3),
-      let startTime: UInt64 = number(19), let state = fields[0].first
-    else { return nil }
-    let isZombie = state == UInt8(ascii: "Z") || state == UInt8(ascii: "X")
-    return Entry(
-      pid: pid, parent: parent, group: group, session: session, startTime: startTime, isZombie: isZombie)
+  }
+
+  /// "pid (name) state parent group session …", where the name may hold anything, parentheses and newlines too.
+  private static func entry(of pid: Int32, _ text: UnsafeRawBufferPointer) -> Entry? {
+    guard let end = text.lastIndex(of: UInt8(ascii: ")")), end + 2 < text.count else { return nil }
+    let state = text[end + 2]
+    var entry = Entry(
+      pid: pid, parent: 0, group: 0, session: 0, startTime: 0,
+      isZombie: state == UInt8(ascii: "Z") || state == UInt8(ascii: "X"))
+    // The numbers that follow the state, from the fourth field on; a negative one is none that is asked for.
+    var field = 3
+    var number: UInt64 = 0
+    for byte in text[(end + 3)...] {
+      guard byte == UInt8(ascii: " ") else {
+        number = number &* 10 &+ UInt64(byte &- UInt8(ascii: "0"))
+        continue
+      }
+      switch field {
+      case 4: entry.parent = Int32(truncatingIfNeeded: number)
+      case 5: entry.group = Int32(truncatingIfNeeded: number)
+      case 6: entry.session = Int32(truncatingIfNeeded: number)
+      case 22:
+        entry.startTime = number
+        return entry
+      default: break
+      }
+      field += 1
+      number = 0
+    }
+    return nil
   }
 
   /// The children of this process that its first thread has, which are those that it adopted and those that were

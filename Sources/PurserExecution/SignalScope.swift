@@ -11,6 +11,8 @@ struct SignalScope: ~Copyable {
     var number: Int32
     /// Whether a key on the terminal made it; the kernel has then sent it to the whole foreground group.
     var fromTerminal: Bool
+    /// Whether it repeats the one just before: sent twice for one cause.
+    var isEcho: Bool
   }
 
   /// Those that are passed on to the command; the others are about job control.
@@ -36,7 +38,8 @@ struct SignalScope: ~Copyable {
   func next() -> Received? {
     var signal = cspawn_signal()
     guard cspawn_signals_next(slot, &signal) else { return nil }
-    return Received(number: signal.number, fromTerminal: signal.origin == Self.originKernel)
+    return Received(
+      number: signal.number, fromTerminal: signal.origin == Self.originKernel, isEcho: signal.is_echo)
   }
 
   /// Makes the command known, so that stopping this process stops it; zeroes make it unknown, before it is reaped.

@@ -19,7 +19,10 @@ struct Spawner {
   /// Starts the command with two descriptors as its standard output and error; both are 3 or more.
   func spawn(output: Int32, error: Int32) throws(ExecutionError) -> Spawned {
     let name = command.argv.first ?? ""
-    for string in command.argv + command.environment + [command.workingDirectory] where string.bytes.contains(0) {
+    guard
+      !CStringArray.cannotHold(command.argv) && !CStringArray.cannotHold(command.environment)
+        && !CStringArray.cannotHold([command.workingDirectory])
+    else {
       throw .system(
         "an argument, a variable or the folder holds a NUL byte", command: name, errno: EINVAL, next: "remove it")
     }
@@ -59,10 +62,7 @@ struct Spawner {
   private func openInput(of name: ByteString) throws(ExecutionError) -> Descriptor {
     do throws(SystemError) {
       if let given = command.standardInput { return try Descriptor.high(copyOf: given) }
-      let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
-      guard null >= 0 else { throw SystemError(errno) }
-      let low = Descriptor(null)
-      return try Descriptor.high(copyOf: low.number)
+      return try Descriptor.high(open("/dev/null", O_RDONLY | O_CLOEXEC))
     } catch {
       throw .system(
         "its standard input cannot be opened", command: name, errno: error.number,

@@ -32,6 +32,9 @@ struct Supervisor: ~Copyable {
   private var exit: Exit?
   private var timedOut = false
   private var interruption: Int32?
+  /// How many of SIGINT and SIGTERM came.
+  private var requests = 0
+  private var isEscalated = false
   private var duration: Duration = .zero
 
   init(
@@ -60,7 +63,9 @@ struct Supervisor: ~Copyable {
       ]
       poll(&polled, nfds_t(polled.count), pollTimeout(deadline: deadline))
 
-      while let signal = signals.next() { received(signal, signals) }
+      if polled[0].revents != 0 {
+        while let signal = signals.next() { received(signal, signals) }
+      }
       let bothReady = polled[2].revents != 0 && polled[3].revents != 0
       let limit = bothReady ? Self.smallTurn : OutputStream.bufferSize
       if polled[2].revents != 0 { first.advance(capture: capture, limit: limit) }
@@ -69,8 +74,8 @@ struct Supervisor: ~Copyable {
       proceed(now, hasEnded: polled[1].revents != 0, deadline: deadline, signals)
     }
     return Completion(
-      exit: timedOut ? .timedOut : exit ?? .signalled(SIGKILL), interruption: interruption, duration: duration,
-      outputFailure: first.failure ?? second.failure)
+      exit: timedOut ? .timedOut : exit ?? .signalled(SIGKILL), interruption: interruption, isEscalated: isEscalated,
+      duration: duration, outputFailure: first.failure ?? second.failure)
   }
 
   /// Kills the command and all that it started, without a grace, and reaps it.
@@ -116,7 +121,10 @@ struct Supervisor: ~Copyable {
       if ownGroup { send(SIGCONT) }
     default:
       interruption = interruption ?? signal.number
-      if awaitsEnd {
+      if !signal.isEcho && (signal.number == SIGINT || signal.number == SIGTERM) { requests += 1 }
+      if awaitsEnd && command.escalates && requests > 1 {
+        escalate(signals)
+      } else if awaitsEnd {
         // In the foreground group of a terminal, the key's signal went to the command directly.
         if ownGroup || !signal.fromTerminal { send(signal.number) }
       } else if first.isBlocked || second.isBlocked {
@@ -124,6 +132,12 @@ struct Supervisor: ~Copyable {
         stopPassing()
       }
     }
+  }
+
+  private mutating func escalate(_ signals: borrowing SignalScope) {
+    if case .killing = phase { return }
+    isEscalated = true
+    startKilling(MonotonicTime.now(), signals)
   }
 
   /// To the command, or its group. Neither number can have been reused, since the command is not reaped.

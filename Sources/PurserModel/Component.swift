@@ -36,6 +36,7 @@ public struct Component: Sendable, Hashable {
     case toolConfiguration = 0x19
     case workingDirectory = 0x1a
     case outputPattern = 0x1b
+    case form = 0x1c
     case inputFile = 0x20
     case inputTree = 0x21
     case inputLink = 0x22
@@ -88,6 +89,7 @@ public struct Component: Sendable, Hashable {
     case .toolConfiguration: "tool \(text) pyvenv.cfg"
     case .workingDirectory: "working directory"
     case .outputPattern: "output \(text)"
+    case .form: "\(text)"
     case .standardInput: "standard input"
     case .upstreamOutputs: "outputs of \(text)"
     case .upstreamData: "data of \(text)"

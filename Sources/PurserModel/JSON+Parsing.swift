@@ -17,7 +17,8 @@ extension JSON {
   }
 }
 
-private struct JSONParser {
+/// Goes through a JSON text. Shared by what reads values and what keeps texts as they are (see ``JSONText``).
+struct JSONParser {
   static let maximumDepth = 512
 
   let bytes: [UInt8]
@@ -30,23 +31,23 @@ private struct JSONParser {
     return value
   }
 
-  private func error(_ message: String) -> JSONError {
+  func error(_ message: String) -> JSONError {
     JSONError(offset: offset, message: message)
   }
 
-  private var next: UInt8? { offset < bytes.count ? bytes[offset] : nil }
+  var next: UInt8? { offset < bytes.count ? bytes[offset] : nil }
 
-  private mutating func skipWhitespace() {
+  mutating func skipWhitespace() {
     while let byte = next, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 { offset += 1 }
   }
 
-  private mutating func take(_ byte: UInt8) -> Bool {
+  mutating func take(_ byte: UInt8) -> Bool {
     guard next == byte else { return false }
     offset += 1
     return true
   }
 
-  private mutating func take(_ word: StaticString, as value: JSON) throws(JSONError) -> JSON {
+  mutating func take<Value>(_ word: StaticString, as value: Value) throws(JSONError) -> Value {
     let matches = word.withUTF8Buffer { bytes[offset...].starts(with: $0) }
     guard matches else { throw error("unknown word") }
     offset += word.utf8CodeUnitCount
@@ -100,6 +101,15 @@ private struct JSONParser {
   }
 
   private mutating func parseNumber() throws(JSONError) -> JSON {
+    let (range, isInteger) = try scanNumber()
+    let text = String(decoding: bytes[range], as: UTF8.self)
+    if isInteger, let value = Int64(text) { return .integer(value) }
+    guard let value = Double(text), value.isFinite else { throw error("the number is out of range") }
+    return .number(value)
+  }
+
+  /// Goes over one number of any size. An integer has neither fraction nor exponent.
+  mutating func scanNumber() throws(JSONError) -> (range: Range<Int>, isInteger: Bool) {
     let start = offset
     _ = take(UInt8(ascii: "-"))
     let integerDigits = takeDigits()
@@ -116,10 +126,7 @@ private struct JSONParser {
       if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
       guard takeDigits() > 0 else { throw error("a digit is expected") }
     }
-    let text = String(decoding: bytes[start..<offset], as: UTF8.self)
-    if isInteger, let value = Int64(text) { return .integer(value) }
-    guard let value = Double(text), value.isFinite else { throw error("the number is out of range") }
-    return .number(value)
+    return (start..<offset, isInteger)
   }
 
   private mutating func takeDigits() -> Int {
@@ -128,7 +135,7 @@ private struct JSONParser {
     return offset - start
   }
 
-  private mutating func parseString() throws(JSONError) -> String {
+  mutating func parseString() throws(JSONError) -> String {
     offset += 1
     var text: [UInt8] = []
     while let byte = next {

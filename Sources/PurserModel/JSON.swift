@@ -73,8 +73,23 @@ public enum JSON: Sendable {
     }
   }
 
-  private static func write(_ text: String, to bytes: inout [UInt8]) {
+  /// Appends a string in quotes, with the escapes that it needs. O(size).
+  package static func write(_ text: String, to bytes: inout [UInt8]) {
     bytes.append(UInt8(ascii: "\""))
+    let isPlain = text.utf8.withContiguousStorageIfAvailable { utf8 in
+      // Without a way out of the loop, so that it is vectorised: bins hold long strings, and next to no escapes.
+      var escapes: UInt8 = 0
+      for byte in utf8 {
+        escapes |= (byte < 0x20 ? 1 : 0) | (byte == UInt8(ascii: "\"") ? 1 : 0) | (byte == UInt8(ascii: "\\") ? 1 : 0)
+      }
+      if escapes == 0 { bytes.append(contentsOf: utf8) }
+      return escapes == 0
+    }
+    if isPlain != true { writeEscaped(text, to: &bytes) }
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  private static func writeEscaped(_ text: String, to bytes: inout [UInt8]) {
     for byte in text.utf8 {
       switch byte {
       case UInt8(ascii: "\""): bytes += "\\\"".utf8
@@ -86,6 +101,5 @@ public enum JSON: Sendable {
       default: bytes.append(byte)
       }
     }
-    bytes.append(UInt8(ascii: "\""))
   }
 }

@@ -82,6 +82,10 @@ public struct ActionResult: Sendable, Hashable {
   public var outputsVersion: Digest
   /// The captured output (see `LogSpool` for the format); `nil` where nothing was printed.
   public var log: Digest?
+  /// The task data that it returned, as a content (JSON text); `nil` where there is none.
+  public var data: Digest?
+  /// How many items the data has, 1 for a single value; 0 without data.
+  public var dataCount: Int
   /// What running it took, in microseconds.
   public var durationMicroseconds: Int64
   /// Where it was made.
@@ -89,7 +93,7 @@ public struct ActionResult: Sendable, Hashable {
   /// When, ISO 8601.
   public var createdAt: String
 
-  /// Makes a result.
+  /// Makes a result without data.
   public init(
     id: Int64, actionKey: Digest, manifest: OutputManifest, outputsVersion: Digest, log: Digest?,
     durationMicroseconds: Int64, producer: TaskKey, createdAt: String
@@ -99,6 +103,7 @@ public struct ActionResult: Sendable, Hashable {
     self.manifest = manifest
     self.outputsVersion = outputsVersion
     self.log = log
+    dataCount = 0
     self.durationMicroseconds = durationMicroseconds
     self.producer = producer
     self.createdAt = createdAt

@@ -57,7 +57,7 @@ final class Connection {
           return sqlite3_result_null(context)
         }
         let bytes = UnsafeBufferPointer(start: text, count: Int(sqlite3_value_bytes(value)))
-        sqlite3_result_int(context, (try? JSON(parsing: bytes)) == nil ? 0 : 1)
+        sqlite3_result_int(context, JSONText.isValid(bytes) ? 1 : 0)
       }, nil, nil, nil)
   }
 
@@ -159,6 +159,8 @@ enum SQLValue {
   case null
   case integer(Int64)
   case text(String)
+  /// TEXT from bytes that are UTF-8.
+  case utf8([UInt8])
   case blob([UInt8])
   case digest(Digest)
 
@@ -202,6 +204,12 @@ struct Statement: ~Copyable {
               sqlite3_bind_text64(handle, position, $0.baseAddress, UInt64($0.count), transient, UInt8(SQLITE_UTF8))
             }
           }
+        case .utf8(let bytes):
+          bytes.withUnsafeBufferPointer { utf8 in
+            utf8.withMemoryRebound(to: CChar.self) {
+              sqlite3_bind_text64(handle, position, $0.baseAddress, UInt64($0.count), transient, UInt8(SQLITE_UTF8))
+            }
+          }
         case .blob(let bytes):
           bytes.isEmpty
             ? sqlite3_bind_zeroblob(handle, position, 0)
@@ -241,6 +249,12 @@ struct Statement: ~Copyable {
     guard !isNull(column) else { return nil }
     guard let start = sqlite3_column_blob(handle, column) else { return [] }
     return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column))))
+  }
+
+  /// The bytes of TEXT where SQLite has them, until the next step; none for NULL.
+  func withText<Result>(_ column: Int32, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    guard let start = sqlite3_column_text(handle, column) else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    return body(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column))))
   }
 
   func digest(_ column: Int32) -> Digest? {

@@ -18,10 +18,13 @@ struct Migration: Sendable {
     Migration(
       version: 3, name: "003_action_cache",
       up: { PackageResources._03_action_cache_up_sql }, down: { PackageResources._03_action_cache_down_sql }),
+    Migration(
+      version: 4, name: "004_progress",
+      up: { PackageResources._04_progress_up_sql }, down: { PackageResources._04_progress_down_sql }),
   ]
 
   /// The version that this build reads and writes.
-  static let current: Int64 = 3
+  static let current: Int64 = 4
 
   /// FNV-1a, 64 bits, of the up script: told apart from an edited one, not from a forged one.
   var checksum: String {

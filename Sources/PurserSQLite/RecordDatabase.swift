@@ -15,6 +15,9 @@ final class RecordDatabase {
   private var reader: Connection?
   private var writer: Connection?
   private var gate: WriterGate?
+  /// What `writer` is set to; `nil` before it was set.
+  private var isSynchronous: Bool?
+  private var appends = 0
   private var snapshot: Snapshot?
 
   /// A database that nobody was writing to when it was opened.
@@ -27,6 +30,11 @@ final class RecordDatabase {
   /// A WAL longer than this is moved into the database before a writer leaves the gate: a 4 MB leftover costs the next
   /// process that opens the store 2 ms.
   private static let longestWAL = 64 * 1024
+
+  /// Of a process that appends progress many times a second: truncating the WAL every 16 commits would cost as much as
+  /// the commits, and a log that is written again from its start is synced faster than one that grows.
+  private static let pagesInWAL = 1024
+  private static let isManyAppends = 16
 
   private static let readingSettings =
     "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0"
@@ -130,6 +138,7 @@ final class RecordDatabase {
   private func writing() throws(StoreError) -> Connection {
     if let writer { return writer }
     snapshot = nil
+    isSynchronous = nil
     try StoreFolder.prepare(directory)
     let connection = try holdGate { () throws(StoreError) in
       _ = try hasFile()
@@ -144,7 +153,7 @@ final class RecordDatabase {
       try connection.execute(
         """
         PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;
-        PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 0
+        PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = \(Self.pagesInWAL)
         """)
       chmod(databasePath, 0o600)
       if version < Migration.current {
@@ -167,21 +176,28 @@ final class RecordDatabase {
   }
 
   private func setSynchronous(_ connection: Connection, durable: Bool) throws(StoreError) {
+    guard isSynchronous != durable else { return }
     try connection.execute(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL")
+    isSynchronous = durable
   }
 
   /// One write transaction within the gate. A transaction that is not `durable` survives a killed process but perhaps
-  /// not a power cut: enough for leases, which mean nothing after a boot.
+  /// not a power cut: enough for leases, which mean nothing after a boot, and for what moves within the store. One that
+  /// `appends` is likely to be followed by others at once.
   func write<Result>(
-    durable: Bool = true, _ body: (Connection) throws(StoreError) -> Result
+    durable: Bool = true, appends isAppend: Bool = false, _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
     let connection = try writing()
     return try holdGate { () throws(StoreError) in
       try setSynchronous(connection, durable: durable && isDurable)
-      try connection.execute("BEGIN IMMEDIATE")
+      try connection.run("BEGIN IMMEDIATE", [])
       do throws(StoreError) {
         let result = try body(connection)
-        try connection.execute("COMMIT")
+        try connection.run("COMMIT", [])
+        if isAppend {
+          appends += 1
+          if appends > Self.isManyAppends { return result }
+        }
         // Only after a durable commit: opening a run, noting its child and closing it would each pay for a checkpoint.
         var info = stat()
         if durable, stat(databasePath + "-wal", &info) == 0, info.st_size > Self.longestWAL {

@@ -8,7 +8,7 @@ extension SQLiteRecordStore {
       t.outputs_version, t.output_data_version, t.status, t.start_time, t.end_time, t.subtask_count,
       t.taskdata_count, t.updated_at, d.action_key,
       r.id, r.action_key, r.manifest, r.outputs_version, r.log_digest, r.duration_us, r.storage_key, r.pipeline,
-      r.task_id, r.created_at, r.invalidated_at,
+      r.task_id, r.created_at, r.data_digest, r.data_count, r.invalidated_at,
       i.horizon, i.invalidated_at, i.invalidated_by, i.why, n.id, n.status
     FROM tasks t
       LEFT JOIN task_details d ON d.task_row = t.id
@@ -69,11 +69,11 @@ extension SQLiteRecordStore {
     record.taskdataCount = Int(row.integer(12))
     record.actionKey = row.digest(14)
     record.result = result(row, from: 15)
-    record.lastRun = row.integer(orNil: 30)
-    record.lastRunState = row.text(31).flatMap(RunState.init)
-    if let horizon = row.integer(orNil: 26), (record.result?.id ?? 0) <= horizon {
-      record.invalidation = Invalidation(at: row.text(27) ?? "", by: row.text(28) ?? "", why: row.text(29) ?? "")
-    } else if let marked = row.text(25) {
+    record.lastRun = row.integer(orNil: 32)
+    record.lastRunState = row.text(33).flatMap(RunState.init)
+    if let horizon = row.integer(orNil: 28), (record.result?.id ?? 0) <= horizon {
+      record.invalidation = Invalidation(at: row.text(29) ?? "", by: row.text(30) ?? "", why: row.text(31) ?? "")
+    } else if let marked = row.text(27) {
       record.invalidation = Invalidation(at: marked, by: "", why: "on all storage keys")
     }
     return record
@@ -86,18 +86,21 @@ extension SQLiteRecordStore {
   }
 
   /// Columns: id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
-  /// created_at. `nil` without a row, or where what is stored cannot be read, which then counts as a miss.
+  /// created_at, data_digest, data_count. `nil` without a row, or where what is stored cannot be read, which then counts as a miss.
   private static func result(_ row: borrowing Statement, from first: Int32) -> ActionResult? {
     guard let id = row.integer(orNil: first), let actionKey = row.digest(first + 1),
       let manifest = row.bytes(first + 2).flatMap({ OutputManifest(encoded: $0) }),
       let outputsVersion = row.digest(first + 3)
     else { return nil }
-    return ActionResult(
+    var result = ActionResult(
       id: id, actionKey: actionKey, manifest: manifest, outputsVersion: outputsVersion, log: row.digest(first + 4),
       durationMicroseconds: row.integer(first + 5),
       producer: TaskKey(
         storageKey: row.text(first + 6) ?? "", pipeline: row.text(first + 7) ?? "", task: row.text(first + 8) ?? ""),
       createdAt: row.text(first + 9) ?? "")
+    result.data = row.digest(first + 10)
+    result.dataCount = Int(row.integer(first + 11))
+    return result
   }
 
   package func results(for actionKeys: [Digest]) throws(StoreError) -> [Digest: [ActionResult]] {
@@ -116,7 +119,7 @@ extension SQLiteRecordStore {
     var statement = try connection.statement(
       """
       SELECT id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
-        created_at
+        created_at, data_digest, data_count
       FROM action_results WHERE action_key = ? AND invalidated_at IS NULL ORDER BY id DESC
       """)
     try statement.bind([.digest(actionKey)])

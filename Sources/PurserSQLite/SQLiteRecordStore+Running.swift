@@ -167,7 +167,7 @@ extension SQLiteRecordStore {
   }
 
   /// A stale owner cannot publish: each of its tokens must still stand.
-  private static func requireLeases(of run: OpenRun, _ connection: Connection) throws(StoreError) {
+  static func requireLeases(of run: OpenRun, _ connection: Connection) throws(StoreError) {
     for token in run.tokens {
       let stands = try connection.integer(
         "SELECT 1 FROM task_locks WHERE id = ? AND run_id = ?", [.integer(token), .integer(run.id)])
@@ -182,6 +182,7 @@ extension SQLiteRecordStore {
     try write { connection throws(StoreError) in
       try Self.requireLeases(of: run, connection)
       let now = outcome.finishedAt
+      if let row = try Self.taskRow(of: run.key, connection)?.id { try Self.fold(row, run.key, now: now, connection) }
       for blob in outcome.blobs { _ = try Self.insert(blob, now: now, connection) }
       try Self.intern(outcome.fingerprint, connection)
       for (digest, listing) in outcome.treeNodes {
@@ -205,6 +206,7 @@ extension SQLiteRecordStore {
           [.integer(run.id), .integer(blob)])
       }
       try Self.recordTask(run, outcome, result, connection)
+      try Self.recordData(run, outcome, connection)
       try Self.log(
         outcome.state == .completed ? "FINISHED" : outcome.state.rawValue, run: run.id, key: run.key, from: "RUNNING",
         to: outcome.status?.rawValue, at: now, by: nil, connection)
@@ -221,22 +223,24 @@ extension SQLiteRecordStore {
     try connection.run(
       """
       INSERT INTO action_results (action_key, outputs_version, manifest, log_digest, duration_us, storage_key,
-        pipeline, task_id, run_id, created_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        pipeline, task_id, run_id, created_at, data_digest, data_count)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """,
       [
         .digest(outcome.fingerprint.actionKey), .digest(outputsVersion), .blob(manifest.encoded),
         .digest(orNull: outcome.log), .integer(outcome.durationMicroseconds),
-      ] + run.key.values + [.integer(run.id), .text(outcome.finishedAt)])
+      ] + run.key.values + [
+        .integer(run.id), .text(outcome.finishedAt), .digest(orNull: outcome.dataDigest),
+        .integer(orNull: outcome.taskData.map { Int64($0.elements.count) }),
+      ])
     let id = connection.lastInsertedRow
     var needed = Set(manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))
     if let log = outcome.log { needed.insert(log) }
+    if let data = outcome.dataDigest { needed.insert(data) }
     for digest in needed {
-      guard let blob = try blobRow(digest, connection) else {
-        throw StoreError(.corrupt, "the content \(digest.short) vanished from the store while its result was recorded")
-      }
       try connection.run(
-        "INSERT OR IGNORE INTO result_blobs (result_id, blob_id) VALUES (?, ?)", [.integer(id), .integer(blob)])
+        "INSERT OR IGNORE INTO result_blobs (result_id, blob_id) VALUES (?, ?)",
+        [.integer(id), .integer(try requireBlob(digest, connection))])
     }
     return id
   }
@@ -285,13 +289,33 @@ extension SQLiteRecordStore {
     }
   }
 
+  /// Brings the data's bins in line with the outcome. A failure leaves them; so does the adoption of what is there.
+  private static func recordData(
+    _ run: OpenRun, _ outcome: RunOutcome, _ connection: Connection
+  ) throws(StoreError) {
+    if outcome.taskData == nil {
+      guard outcome.status == .success else { return }
+      let kind = try connection.text("SELECT kind FROM task_runs WHERE id = ?", [.integer(run.id)])
+      if kind == "adopt" { return }
+    }
+    try write(
+      outcome.taskData, version: outcome.outputDataVersion, of: run.key, .result, now: outcome.finishedAt, connection)
+  }
+
   // MARK: Rows
 
   static func blobRow(_ digest: Digest, _ connection: Connection) throws(StoreError) -> Int64? {
     try connection.integer("SELECT id FROM blobs WHERE digest = ?", [.digest(digest)])
   }
 
-  private static func insert(_ blob: NewBlob, now: String, _ connection: Connection) throws(StoreError) -> Int64 {
+  static func requireBlob(_ digest: Digest, _ connection: Connection) throws(StoreError) -> Int64 {
+    guard let blob = try blobRow(digest, connection) else {
+      throw StoreError(.corrupt, "the content \(digest.short) vanished from the store while its result was recorded")
+    }
+    return blob
+  }
+
+  static func insert(_ blob: NewBlob, now: String, _ connection: Connection) throws(StoreError) -> Int64 {
     try connection.run(
       """
       INSERT INTO blobs (digest, size, encoding, content, created_at) VALUES (?, ?, ?, ?, ?)

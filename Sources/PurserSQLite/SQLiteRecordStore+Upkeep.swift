@@ -10,15 +10,19 @@ extension SQLiteRecordStore {
         for hit in try Self.reach(of: key, request, connection) where seen.insert(hit).inserted { keys.append(hit) }
       }
       let horizon = try connection.integer("SELECT coalesce(max(id), 0) FROM action_results") ?? 0
+      let itemHorizon = try connection.integer("SELECT coalesce(max(id), 0) FROM item_results") ?? 0
       let mark = request.mark
       for key in keys {
         try connection.run(
           """
-          INSERT INTO invalidations (storage_key, pipeline, task_id, horizon, invalidated_at, invalidated_by, why)
-          VALUES (?, ?, ?, ?, ?, ?, ?)
+          INSERT INTO invalidations (storage_key, pipeline, task_id, horizon, item_horizon, invalidated_at,
+            invalidated_by, why)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
           ON CONFLICT (storage_key, pipeline, task_id) DO UPDATE SET horizon = excluded.horizon,
-            invalidated_at = excluded.invalidated_at, invalidated_by = excluded.invalidated_by, why = excluded.why
-          """, key.values + [.integer(horizon), .text(mark.at), .text(mark.by), .text(mark.why)])
+            item_horizon = excluded.item_horizon, invalidated_at = excluded.invalidated_at,
+            invalidated_by = excluded.invalidated_by, why = excluded.why
+          """,
+          key.values + [.integer(horizon), .integer(itemHorizon), .text(mark.at), .text(mark.by), .text(mark.why)])
         if request.allKeys {
           try connection.run(
             """
@@ -27,6 +31,9 @@ extension SQLiteRecordStore {
                 SELECT d.action_key FROM tasks t JOIN task_details d ON d.task_row = t.id
                 WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?))
             """, [.text(mark.at), .text(key.pipeline), .text(key.task)] + key.values)
+          try connection.run(
+            "UPDATE item_results SET invalidated_at = ? WHERE invalidated_at IS NULL AND pipeline = ? AND task_id = ?",
+            [.text(mark.at), .text(key.pipeline), .text(key.task)])
         }
         try Self.log(
           "INVALIDATED", run: nil, key: key, data: .object([("why", .string(mark.why))]), from: nil, to: nil,
@@ -71,6 +78,9 @@ extension SQLiteRecordStore {
       try connection.run(
         "DELETE FROM action_results WHERE id IN (SELECT result_id FROM result_blobs WHERE blob_id = ?)",
         [.integer(row)])
+      try connection.run(
+        "DELETE FROM item_results WHERE id IN (SELECT item_result_id FROM item_blobs WHERE blob_id = ?)",
+        [.integer(row)])
       try connection.run("DELETE FROM run_blobs WHERE blob_id = ?", [.integer(row)])
       try connection.run("DELETE FROM blobs WHERE id = ?", [.integer(row)])
     }
@@ -87,10 +97,12 @@ extension SQLiteRecordStore {
           AND NOT EXISTS (SELECT 1 FROM task_details d WHERE d.result_id = action_results.id)
         """, [.text(cutoff)])
       report.results = connection.changedRows
+      report.results += try Self.collectItemResults(olderThan: cutoff, connection)
       try connection.run(
         "DELETE FROM run_blobs WHERE run_id IN (SELECT id FROM task_runs WHERE finished_at < ?)", [.text(cutoff)])
       let unused = """
         NOT EXISTS (SELECT 1 FROM result_blobs WHERE blob_id = blobs.id)
+          AND NOT EXISTS (SELECT 1 FROM item_blobs WHERE blob_id = blobs.id)
           AND NOT EXISTS (SELECT 1 FROM run_blobs WHERE blob_id = blobs.id)
         """
       report.bytes = UInt64(

@@ -8,15 +8,20 @@ import Synchronization
 package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   private let mutex = Mutex(())
   private let database: RecordDatabase
+  /// The clock, ISO 8601.
+  let now: @Sendable () -> String
+  /// Appends of progress that wait for a commit.
+  let appends = CommitQueue<ProgressAppend>()
 
   /// A store in the folder `directory`, which is made at the first write; reading where there is none finds nothing.
   ///
   /// - Parameters:
   ///   - isDurable: whether commits survive a power cut (`synchronous=FULL`) or only a killed process (`NORMAL`).
-  ///   - now: the clock for the times that migrations are stamped with, ISO 8601.
+  ///   - now: the clock, for rows whose caller brings no time: ISO 8601.
   package init(
     directory: ByteString, isDurable: Bool = true, now: @escaping @Sendable () -> String
   ) {
+    self.now = now
     database = RecordDatabase(directory: directory, isDurable: isDurable, now: now)
   }
 
@@ -27,9 +32,9 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   }
 
   func write<Result: Sendable>(
-    durable: Bool = true, _ body: (Connection) throws(StoreError) -> Result
+    durable: Bool = true, appends: Bool = false, _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
-    try locked { database throws(StoreError) in try database.write(durable: durable, body) }
+    try locked { database throws(StoreError) in try database.write(durable: durable, appends: appends, body) }
   }
 
   private func locked<Result: Sendable>(

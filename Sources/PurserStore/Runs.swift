@@ -123,6 +123,13 @@ public struct RunOutcome: Sendable {
   public var blobs: [NewBlob]
   /// The captured output.
   public var log: Digest?
+  /// What the task returned, to be written to its bins: by a run, or again by a restore. With a success and without
+  /// data, the bins are removed; but an adopted result leaves them.
+  public var taskData: TaskData?
+  /// The digest of the data's canonical text.
+  public var outputDataVersion: String?
+  /// The data's JSON text as a content, for a new result; it stands among `blobs`.
+  public var dataDigest: Digest?
   /// The declaration, as JSON.
   public var specification: String
   /// Direct upstream tasks.
@@ -130,7 +137,7 @@ public struct RunOutcome: Sendable {
   /// What went wrong, as JSON.
   public var errorInfo: String?
 
-  /// Makes an outcome without result, blobs or error.
+  /// Makes an outcome without result, data, blobs or error.
   public init(
     state: RunState, status: TaskStatus?, exitCode: Int32?, startedAt: String, finishedAt: String,
     durationMicroseconds: Int64, fingerprint: Fingerprint, specification: String

@@ -12,7 +12,7 @@ struct FingerprintTests {
   @Test("every tag belongs to the group that its high half says, and keeps its number")
   func tags() {
     let numbers: [Component.Group: [UInt8]] = [
-      .code: Array(0x10...0x1b), .inputs: Array(0x20...0x25), .data: [0x30, 0x31],
+      .code: Array(0x10...0x1c), .inputs: Array(0x20...0x25), .data: [0x30, 0x31],
     ]
     for (group, expected) in numbers {
       #expect(Component.Tag.allCases.filter { $0.group == group }.map(\.rawValue).sorted() == expected)
@@ -87,7 +87,7 @@ struct FingerprintTests {
       (.codeFile, "x"), (.inputTree, "x"), (.inputLink, "link x"), (.codePattern, "pattern x"), (.argv, "argv"),
       (.environment, "env x"), (.toolFile, "tool x"), (.toolPath, "tool x path"), (.outputPattern, "output x"),
       (.workingDirectory, "working directory"), (.standardInput, "standard input"),
-      (.upstreamOutputs, "outputs of x"), (.upstreamData, "data of x"), (.parameter, "parameter x"),
+      (.upstreamOutputs, "outputs of x"), (.upstreamData, "data of x"), (.parameter, "parameter x"), (.form, "x"), (.form, "x"),
     ]
     for (tag, label) in table { #expect(Component(tag, "x", .absent).label == label) }
   }

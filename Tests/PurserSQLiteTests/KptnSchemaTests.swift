@@ -115,11 +115,9 @@ struct KptnSchemaTests {
       UPDATE tasks SET subtask_count = 7, taskdata_count = 8, subset_count = 9, created_at = 'then';
       """)
     let row = try database.rows("SELECT id FROM tasks")
-    try step.run(in: store)
     try store.finish(
       try step.begin(in: store), with: step.ending(.failed, .failure, exitCode: 1))
     try store.finish(try step.begin(in: store), with: step.ending(.cancelled, nil, exitCode: nil))
-    try step.restore(try store.newestResult(of: step), in: store)
     let lost = try step.begin(in: store)
     _ = try step.begin(in: store, replacing: lost.tokens)
     #expect(try database.rows("SELECT id FROM tasks") == row)
@@ -130,6 +128,15 @@ struct KptnSchemaTests {
         "SELECT subtask_count, taskdata_count, subset_count, created_at FROM tasks", columns: 4) == ["7|8|9|then"])
     let record = try #require(try store.record(step.key))
     #expect(record.subtaskCount == 7 && record.taskdataCount == 8)
+
+    // A success without data has none, whatever there was; the items stay.
+    try step.restore(try store.newestResult(of: step), in: store)
+    #expect(try database.rows("SELECT id FROM tasks") == row)
+    #expect(try database.rows("SELECT data FROM taskdata_bins") == [])
+    #expect(try database.rows("SELECT data FROM subtask_bins") == ["[]"])
+    #expect(
+      try database.rows(
+        "SELECT subtask_count, taskdata_count, subset_count, created_at FROM tasks", columns: 4) == ["7|0|9|then"])
   }
 
   @Test("hold the group digests as JSON strings, and times in UTC", .temporaryFolder)

@@ -32,6 +32,10 @@ class Entry:
     prepare: list[str] | None = None
     runs: int | None = None  # per round; None: as the workload says
     bytes: int = 0  # hashed by one run; 0 when that makes no sense
+    count: int = 0  # things done by one run; 0 when that makes no sense
+    cwd: Path | None = None  # None: as the workload says
+    input: Path | None = None  # standard input while it is timed; None: nothing
+    times_itself: bool = False  # prints the seconds that count, so that loading an interpreter is left out
     note: str = ""
     rounds: list[list[float]] = field(default_factory=list)  # seconds
     peak_kib: int | None = None
@@ -44,6 +48,11 @@ class Entry:
     @property
     def samples(self) -> list[float]:
         return [time for times in self.rounds for time in times]
+
+    @property
+    def rate(self) -> float:
+        """Things done a second."""
+        return self.count / self.seconds
 
 
 @dataclass
@@ -129,10 +138,15 @@ class Bench:
         return str(output), "C, dynamic: no static libraries here"
 
     def time_once(self, entry: Entry, cwd: Path, runs: int, warmup: int) -> list[float]:
+        cwd = entry.cwd or cwd
+        if entry.times_itself:
+            return [float(self.run(entry.command, cwd).stdout) for _ in range(runs)]
         with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".json") as file:
             command = ["hyperfine", "-N", "--style", "none", "--runs", str(runs), "--warmup", str(warmup)]
             if entry.prepare:
                 command += ["--prepare", shlex.join(entry.prepare)]
+            if entry.input:
+                command += ["--input", str(entry.input)]
             self.run([*command, "--export-json", file.name, shlex.join(entry.command)], cwd)
             return json.load(file)["results"][0]["times"]
 
@@ -148,11 +162,26 @@ class Bench:
         time = self.find("time")
         if time is None:
             return
+        cwd = entry.cwd or cwd
         if entry.prepare:
             self.run(entry.prepare, cwd)
         with tempfile.NamedTemporaryFile("r", dir=self.scratch) as file:
             self.run([time, "-f", "%M", "-o", file.name, *entry.command], cwd)
             entry.peak_kib = int(file.read().split()[-1])
+
+    def bytes_written(self, entry: Entry, cwd: Path) -> int:
+        """What one run writes to disk, as the kernel counts it, by the page."""
+        cwd = entry.cwd or cwd
+        if entry.prepare:
+            self.run(entry.prepare, cwd)
+        with (entry.input or Path(os.devnull)).open("rb") as file:
+            child = subprocess.Popen(entry.command, cwd=cwd, env=self.environment, stdin=file,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            raise BenchError(f"'{shlex.join(entry.command)}' ended with {child.returncode}")
+        return usage.ru_oublock * 512
 
 
 def ratio(above: Entry, below: Entry) -> float:

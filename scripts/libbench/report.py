@@ -17,6 +17,8 @@ VERSION_QUESTIONS = {
     "ninja": ["--version"],
     "doit": ["--version"],
     "dvc": ["--version"],
+    "kptn": ["version"],
+    "snakemake": ["--version"],
     "git": ["--version"],
     "openssl": ["version"],
     "sha256sum": ["--version"],
@@ -74,6 +76,7 @@ def entry_as_json(entry: Entry, reference: Entry) -> dict:
         "p90Seconds": times[int((len(times) - 1) * 0.9)],
         "runs": len(times),
         "bytesPerSecond": entry.bytes / entry.seconds if entry.bytes else None,
+        "perSecond": entry.rate if entry.count else None,
         "peakKiB": entry.peak_kib,
         "timesOfPurser": entry.seconds / reference.seconds,
         "wrong": entry.wrong,
@@ -113,15 +116,17 @@ def duration(seconds: float) -> str:
 def section_as_markdown(section: Section) -> str:
     first = section.entries[0]
     speeds = any(entry.bytes for entry in section.entries)
+    counts = any(entry.count for entry in section.entries)
     peaks = any(entry.peak_kib for entry in section.entries)
     head = ["", "median", "least", "p90", "× purser"]
-    head += ["GB/s"] * speeds + ["peak MiB"] * peaks + ["notes"]
+    head += ["GB/s"] * speeds + ["a second"] * counts + ["peak MiB"] * peaks + ["notes"]
     lines = [f"## {section.title}", "", row(head), row(["---"] + ["---:"] * (len(head) - 2) + ["---"])]
     for entry in section.entries:
         times = sorted(entry.samples)
         cells = [entry.name, duration(entry.seconds), duration(times[0]),
                  duration(times[int((len(times) - 1) * 0.9)]), f"{entry.seconds / first.seconds:.2f}"]
         cells += [f"{entry.bytes / entry.seconds / 1e9:.2f}" if entry.bytes else ""] * speeds
+        cells += [f"{entry.rate:,.0f}" if entry.count else ""] * counts
         cells += [f"{entry.peak_kib / 1024:.1f}" if entry.peak_kib else ""] * peaks
         cells.append("; ".join([f"**WRONG**: {fault}" for fault in entry.wrong] + [entry.note] * bool(entry.note)))
         lines.append(row(cells))

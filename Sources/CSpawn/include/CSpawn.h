@@ -69,9 +69,20 @@ int cspawn_pidfd_open(pid_t pid);
 /// Sends a signal through a pidfd: 0, or errno.
 int cspawn_pidfd_kill(int pidfd, int signal);
 
+/// Moves a descriptor that is where a closed standard stream was to 3 or above, close-on-exec; -1 and errno, with the
+/// descriptor closed, if that fails. Others, and -1, are returned as they are.
+int cspawn_raise(int descriptor);
+
 /// A pipe, reading end first, close-on-exec, neither end below 3; `quiet` makes the named ends (1 reading, 2 writing)
 /// non-blocking. 0, or errno.
 int cspawn_pipe(int ends[2], int quiet);
+
+/// Raises this process's limit on open files, as far as it may be and many commands at once need. The usual limit is
+/// there for programs that use select(2), so commands do not inherit the raised one.
+void cspawn_file_limit_raise(void);
+
+/// Gives a child, before it executes anything, the limit that was before.
+void cspawn_file_limit_restore(void);
 
 /// A file in a folder that has no name (any more), for reading and writing, close-on-exec; -1 and errno if it fails.
 int cspawn_unnamed_file(const char *directory);
@@ -84,15 +95,29 @@ struct cspawn_signal {
   int32_t number;
   /// siginfo's si_code: SI_KERNEL for one that a key on the terminal made.
   int32_t origin;
+  /// Whether it came right after the same signal: sent twice for one cause.
+  bool is_echo;
 };
 
 /// Makes SIGINT, SIGTERM, SIGHUP and SIGQUIT (and SIGTSTP, SIGCONT for `job_control`) readable from a slot, for as
 /// long as one is held; those that the process was started ignoring stay ignored, and are put into `ignored`.
 ///
 /// Meanwhile SIGPIPE and SIGXFSZ are ignored, SIGCHLD has its default action, and with `adopting` orphaned descendants
-/// of this process become its children. Any number of threads may hold slots; every slot sees every signal, except SIGTSTP, which the first one sees.
+/// of this process become its children. Up to 1,024 slots may be held, by any threads; every slot sees every signal,
+/// except SIGTSTP, which the first one sees.
 /// Returns a slot, or -errno. The signals are unblocked in the calling thread until cspawn_signals_end.
 int cspawn_signals_begin(bool job_control, bool adopting, uint64_t *ignored);
+
+/// Takes a slot without a command, so that the process outlives SIGINT, SIGTERM, SIGHUP and SIGQUIT between commands;
+/// job control has its usual effect there. Otherwise as cspawn_signals_begin, and ended and freed in the same way.
+int cspawn_watch_begin(void);
+
+/// The first interruption that a watch's slot got, or 0, and how many, those that are echoes not counted.
+void cspawn_watch_state(int slot, int *first, int *count);
+
+/// Blocks all those signals in the calling thread, so that they reach other threads of the process. While the thread
+/// holds a slot, they are unblocked.
+void cspawn_signals_leave(void);
 
 /// The descriptor to poll for the signals of a slot.
 int cspawn_signals_descriptor(int slot);
@@ -101,7 +126,7 @@ int cspawn_signals_descriptor(int slot);
 bool cspawn_signals_next(int slot, struct cspawn_signal *signal);
 
 /// Ends the catching: the last slot restores the process's dispositions. True if this was the last. What came before
-/// can still be read, until cspawn_signals_free. Has to be called on the thread that began.
+/// can still be read, until cspawn_signals_free. Has to be called on the thread that began, but for a watch.
 bool cspawn_signals_end(int slot);
 
 /// Gives the slot back.
@@ -116,7 +141,7 @@ bool cspawn_signals_is_child(pid_t pid);
 /// Whether this process adopted orphaned descendants, for any slot, at any time since this slot began.
 bool cspawn_signals_adopted(int slot);
 
-/// Whether this slot was the only one all along: none was held when it began, none was begun since.
+/// Whether this slot was the only command's all along: none was held when it began, none was begun since.
 bool cspawn_signals_alone(int slot);
 
 /// Stops the groups of all registered commands, then this process, as SIGTSTP does by default; when this process goes

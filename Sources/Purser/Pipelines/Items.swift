@@ -1,0 +1,98 @@
+import PurserHashing
+import PurserModel
+
+/// One item of a mapped task, as its list has it now.
+struct Item: Sendable {
+  /// Its place in the list.
+  var index: Int
+  /// Its value as a string, the parts of a tuple joined by commas.
+  var key: String
+  /// The parts as text, in the order of the mapping's names.
+  var values: [String]
+  /// The parts as JSON: an object by name.
+  var json: String
+  /// What the item is made from: everything the task is made from, with the list replaced by this element.
+  var contentKey: Digest
+}
+
+/// The list that a task maps over.
+///
+/// The content key of an item is SHA-256 over "purser.item-key" 00, a format version (u32), the action key over the
+/// task's components without the list, the length (u64) of the item's canonical JSON, and that JSON.
+struct ItemList {
+  let task: String
+  let mapping: TaskSpec.Mapping
+  private static let formatVersion: UInt32 = 1
+
+  /// Takes the elements apart.
+  ///
+  /// - Throws: `refused` for data that is no list, an element without the parts that are mapped over, or a key that
+  ///   stands twice.
+  func items(of data: TaskData, fingerprint: Fingerprint) throws(PurserError) -> [Item] {
+    guard data.isList else {
+      throw refusal("'\(mapping.upstream)' returned no list but \(Self.shown(data.text)); return a list there")
+    }
+    let list = fingerprint.components.filter { component in
+      !(component.tag == .upstreamData && component.name == ByteString(mapping.upstream))
+    }
+    var prefix = ByteWriter()
+    prefix.append(Array("purser.item-key\0".utf8))
+    prefix.append(littleEndian: Self.formatVersion)
+    prefix.append(ActionKey.fingerprint(of: list).actionKey)
+    var items: [Item] = []
+    items.reserveCapacity(data.elements.count)
+    var seen: Set<String> = []
+    var repeated: [String] = []
+    for (index, element) in data.elements.enumerated() {
+      let parts = try parts(of: element, at: index)
+      let values = parts.map(Self.text)
+      let key = values.joined(separator: ",")
+      if !seen.insert(key).inserted { repeated.append(key) }
+      let json =
+        "{" + zip(mapping.names, parts).map { "\(JSON.string($0).serialized):\($1)" }.joined(separator: ",") + "}"
+      var writer = prefix
+      writer.append(lengthPrefixed: Array(((try? JSONText.canonical(json)) ?? json).utf8))
+      items.append(
+        Item(index: index, key: key, values: values, json: json, contentKey: SHA256.digest(of: writer.bytes)))
+    }
+    guard repeated.isEmpty else { throw TaskCache.repeated(repeated, task) }
+    return items
+  }
+
+  private func refusal(_ why: String) -> PurserError {
+    PurserError(.refused, "task '\(task)' cannot map over '\(mapping.names.joined(separator: ","))': \(why)")
+  }
+
+  private static func shown(_ text: String) -> String {
+    let start = ByteString(text.prefix(40)).printable
+    return text.count > 40 ? "\(start)…" : start
+  }
+
+  /// The JSON texts of the parts that are mapped over.
+  private func parts(of element: String, at index: Int) throws(PurserError) -> [String] {
+    if mapping.positions.isEmpty { return [element] }
+    func wrong() -> PurserError {
+      refusal(
+        "element \(index) of '\(mapping.upstream)' is \(Self.shown(element)), which has no such parts; return a list of "
+          + "\((mapping.positions.max() ?? 0) + 1) values for each item")
+    }
+    if element.first == "[" {
+      guard let (_, parts) = try? JSONText.elements(of: Array(element.utf8)) else { throw wrong() }
+      guard mapping.positions.allSatisfy({ $0 < parts.count }) else { throw wrong() }
+      return mapping.positions.map { parts[$0] }
+    }
+    guard element.first == "{", let object = try? JSON(parsing: element.utf8) else { throw wrong() }
+    var values: [String] = []
+    for name in mapping.names {
+      guard let value = object[name] else { throw wrong() }
+      values.append(value.serialized)
+    }
+    return values
+  }
+
+  /// A string as it is, anything else as JSON.
+  private static func text(_ json: String) -> String {
+    guard json.first == "\"" else { return json }
+    return (try? JSON(parsing: json.utf8))?.string ?? json
+  }
+}

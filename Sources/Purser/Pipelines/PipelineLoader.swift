@@ -1,0 +1,108 @@
+import CLinux
+import Glibc
+import PurserHashing
+package import PurserModel
+package import PurserPipeline
+
+/// Finds and reads a project's pipeline file. What was read is kept in the store by the file's digest, so that an
+/// unchanged file is not parsed again.
+package struct PipelineLoader {
+  let root: ByteString
+  let store: ByteString
+  /// The name of the graph in a file that defines none.
+  let defaultGraph: String
+
+  package init(project: Project) {
+    root = project.root
+    store = project.store
+    defaultGraph = project.rootName
+  }
+
+  /// The file's name and format; `nil` where there is none.
+  package func find() -> (name: ByteString, dialect: PipelineFile.Dialect)? {
+    for (name, dialect) in [("purser.yaml", PipelineFile.Dialect.purser), ("kptn.yaml", .kptn)] {
+      let path = ByteString(name)
+      if FileKind.of(root.appending(path: path)) != nil { return (path, dialect) }
+    }
+    return nil
+  }
+
+  /// Reads the file.
+  ///
+  /// - Throws: ``PipelineFileError`` with everything that is wrong with it, or a `PurserError` where it cannot be read.
+  package func load() throws -> (file: PipelineFile, name: String)? {
+    guard let (name, dialect) = find() else { return nil }
+    let bytes = try read(root.appending(path: name))
+    var key = ByteWriter()
+    key.append(byte: dialect.rawValue)
+    key.append(lengthPrefixed: Array(defaultGraph.utf8))
+    key.append(bytes)
+    let digest = SHA256.digest(of: key.bytes)
+    if let kept = kept(digest) { return (kept, name.escaped) }
+    let file = try PipelineFile.parse(bytes, dialect: dialect, defaultGraph: defaultGraph)
+    keep(file, digest)
+    return (file, name.escaped)
+  }
+
+  /// One byte more than the parser takes, so that it can refuse a file that is too large without reading all of it.
+  private func read(_ path: ByteString) throws(PurserError) -> [UInt8] {
+    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+    guard descriptor >= 0 else { throw Self.unreadable(path, errno) }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 18)
+    while bytes.count <= PipelineFile.maximumSize {
+      let count = Glibc.read(descriptor, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw Self.unreadable(path, errno) }
+      if count == 0 { break }
+      bytes += buffer[..<count]
+    }
+    return bytes
+  }
+
+  private static func unreadable(_ path: ByteString, _ code: Int32) -> PurserError {
+    PurserError(.pipeline, "'\(path.printable)' cannot be read: \(String(cString: strerror(code)))")
+  }
+
+  // MARK: What was read before
+
+  private var keptPath: ByteString { store.appending(path: "pipeline-cache") }
+
+  private func kept(_ digest: Digest) -> PipelineFile? {
+    let descriptor = keptPath.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var info = stat()
+    guard fstat(descriptor, &info) == 0, info.st_size > 32, info.st_size < 64 << 20 else { return nil }
+    let bytes = [UInt8](unsafeUninitializedCapacity: Int(info.st_size)) { buffer, count in
+      count = max(0, Glibc.read(descriptor, buffer.baseAddress, buffer.count))
+    }
+    guard bytes.count == Int(info.st_size), Digest(bytes: Array(bytes.prefix(32))) == digest else { return nil }
+    return PipelineFile(encoded: Array(bytes.dropFirst(32)))
+  }
+
+  /// Failing costs time later, nothing else. Where there is no store yet, none is made for this.
+  private func keep(_ file: PipelineFile, _ digest: Digest) {
+    var unique: UInt64 = 0
+    _ = purser_random(&unique, MemoryLayout.size(ofValue: unique))
+    let temporary = store.appending(path: "tmp").appending(path: ByteString("pipeline-" + String(unique, radix: 16)))
+    let descriptor = temporary.withCString { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600) }
+    guard descriptor >= 0 else { return }
+    var content = digest.bytes
+    content += file.encoded
+    let isWritten = (try? TemporaryFile.write(content, to: descriptor)) != nil
+    close(descriptor)
+    let isKept =
+      isWritten && temporary.withCString { from in keptPath.withCString { rename(from, $0) == 0 } }
+    if !isKept { _ = temporary.withCString { unlink($0) } }
+  }
+}
+
+extension PipelineLoader {
+  /// The graph that is meant: the one named, else the file's only one; `nil` without a name where there are several.
+  package static func graph(_ name: String?, of file: PipelineFile) -> GraphDefinition? {
+    if let name { return file.graphs.first { $0.name == name } }
+    return file.graphs.count == 1 ? file.graphs[0] : nil
+  }
+}

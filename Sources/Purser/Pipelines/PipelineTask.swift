@@ -1,0 +1,76 @@
+package import PurserModel
+package import PurserPipeline
+
+/// A task of a pipeline, ready to be decided about and run.
+package struct PipelineTask: Sendable {
+  /// What it is made from and what it makes.
+  package var spec: TaskSpec
+  /// How it is carried out.
+  package var work: Work
+  /// The places of the tasks that it comes after.
+  package var dependencies: [Int]
+  /// How long one attempt may take.
+  package var timeout: Duration?
+  /// How often it is tried again.
+  package var retries: Int
+  /// Higher goes first.
+  package var priority: Int
+  /// Items per process.
+  package var bundleSize: Int
+  /// Items in flight; `nil` for as many as there are places.
+  package var groupSize: Int?
+  /// Where what is printed is written too: a path from the root, with `${NAME}` for the parts of an item.
+  package var log: ByteString?
+  /// Constants for a function, by the names of its parameters.
+  package var arguments: [Argument]
+  /// Data of upstream tasks for a function, by the names of its parameters.
+  package var data: [(task: String, name: String)]
+
+  /// How a task is carried out.
+  package enum Work: Sendable {
+    /// Words, with `${NAME}` for the parts of an item.
+    case words([ByteString])
+    /// Text for `sh -eu -c`; the shell replaces the variables.
+    case shell(ByteString)
+    /// A function of a Python file.
+    case python(file: ByteString, function: String)
+    /// An R script, with words before the interpreter and behind the file.
+    case r(prefix: [ByteString], file: ByteString, words: [ByteString])
+  }
+}
+
+/// A graph of a pipeline file, made ready: every task in an order in which they can run.
+package struct Pipeline: Sendable {
+  /// The graph's name.
+  package var graph: String
+  /// The file's name, for messages.
+  package var fileName: String
+  /// Whose format the file has.
+  package var dialect: PipelineFile.Dialect
+  /// Each after what it depends on; otherwise as in the file.
+  package var tasks: [PipelineTask]
+  /// `config`, as JSON.
+  package var config: ConfigValue
+  /// The scratch folder, absolute.
+  package var scratch: ByteString
+  /// The places of the tasks, by name.
+  package let places: [String: Int]
+
+  /// The task's place. Throws `missing`, with a suggestion.
+  package func place(of task: String) throws(PurserError) -> Int {
+    if let place = places[task] { return place }
+    let hint = Suggestion.hint(task, among: tasks.map(\.spec.id))
+    throw PurserError(.missing, "graph '\(graph)' of \(fileName) has no task '\(task)'\(hint)")
+  }
+
+  /// The tasks that are asked for, and all that they depend on; everything for an empty list.
+  package func selection(_ targets: [String]) throws(PurserError) -> [Bool] {
+    guard !targets.isEmpty else { return Array(repeating: true, count: tasks.count) }
+    var selected = Array(repeating: false, count: tasks.count)
+    for target in targets { selected[try place(of: target)] = true }
+    for place in tasks.indices.reversed() where selected[place] {
+      for dependency in tasks[place].dependencies { selected[dependency] = true }
+    }
+    return selected
+  }
+}

@@ -1,0 +1,378 @@
+import Glibc
+import PurserExecution
+import PurserModel
+import PurserStore
+import Synchronization
+
+/// What a whole run came to.
+package struct RunSummary: Sendable {
+  /// How each task ended, by place; `nil` for those that were not asked for.
+  package var endings: [TaskEnding?]
+  /// From start to end, in microseconds.
+  package var microseconds: Int64
+  /// The signal that stopped it.
+  package var interruption: Int32?
+
+  /// 0, 1 if a task failed, 130 (128 and the signal) if the run was stopped.
+  package var exitCode: Int32 {
+    if let interruption { return 128 + interruption }
+    return endings.allSatisfy { $0?.isSuccess ?? true } ? 0 : 1
+  }
+}
+
+/// Runs a pipeline: what is stale, in the right order, several tasks at once.
+///
+/// One thread, the caller's, decides what goes next; the work is done on the threads of a pool, which tell it when they
+/// are done. Ready tasks go by priority, then by the longest expected path behind them. A mapped task takes as many
+/// places as it has bundles to run, up to its `group_size`.
+package final class Runner {
+  private let cache: TaskCache
+  private let pipeline: Pipeline
+  private let options: RunOptions
+  private let report: @Sendable (RunEvent) -> Void
+  private let worker: TaskWorker
+  private let pool: WorkerPool
+  private let mailbox = Mailbox()
+
+  private var plan = Plan(entries: [], expectedMicroseconds: 0, criticalPath: [])
+  private var endings: [TaskEnding?] = []
+  private var dependents: [[Int]] = []
+  /// How many of a task's dependencies are not over.
+  private var waiting: [Int] = []
+  private var ready: [Int] = []
+  private var mapped: [Int: MappedProgress] = [:]
+  private var tries: [Int: Int] = [:]
+  /// Tasks, or rounds of items, that are to be tried again, and when.
+  private var delayed: [(at: MonotonicTime, place: Int)] = []
+  private var running = 0
+  private var isStopping = false
+  private var interruption: Int32?
+  private var nextFold = MonotonicTime.now()
+
+  /// A mapped task under way.
+  private struct MappedProgress {
+    var run: MappedRun
+    var bundles: ArraySlice<[Item]>
+    var running = 0
+    var error: (any Error)?
+  }
+
+  /// What a thread of the pool tells.
+  private enum Message: Sendable {
+    case ended(Int, TaskEnding)
+    case began(Int, MappedRun, [[Item]])
+    case bundle(Int, (any Error)?)
+    case concluded(Int, TaskEnding)
+  }
+
+  /// Messages from many threads to one.
+  private final class Mailbox: Sendable {
+    private let messages = Mutex<[Message]>([])
+    private let pipe: (reading: Int32, writing: Int32)
+
+    init() {
+      var ends: [Int32] = [-1, -1]
+      _ = Glibc.pipe(&ends)
+      for end in ends {
+        _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(end, F_SETFL, O_NONBLOCK)
+      }
+      pipe = (ends[0], ends[1])
+    }
+
+    deinit {
+      close(pipe.reading)
+      close(pipe.writing)
+    }
+
+    var descriptor: Int32 { pipe.reading }
+
+    func post(_ message: Message) {
+      messages.withLock { $0.append(message) }
+      var byte: UInt8 = 0
+      write(pipe.writing, &byte, 1)
+    }
+
+    func take() -> [Message] {
+      var buffer = [UInt8](repeating: 0, count: 512)
+      while read(pipe.reading, &buffer, buffer.count) == buffer.count {}
+      return messages.withLock { messages in
+        defer { messages = [] }
+        return messages
+      }
+    }
+  }
+
+  /// - Parameter report: called from any thread.
+  package init(
+    cache: TaskCache, pipeline: Pipeline, options: RunOptions, report: @escaping @Sendable (RunEvent) -> Void
+  ) {
+    self.cache = cache
+    self.pipeline = pipeline
+    self.options = options
+    self.report = report
+    worker = TaskWorker(
+      cache: cache, pipeline: pipeline, executor: LocalExecutor(), options: options, report: report)
+    pool = WorkerPool(count: options.jobs)
+  }
+
+  /// Runs the tasks that are asked for (all for an empty list) and what they depend on.
+  ///
+  /// - Throws: `missing` for a task that is not in the pipeline; `unavailable`, `io` or `busy` for a store that cannot be
+  ///   read. A task that fails is no error of the run.
+  package func run(_ targets: [String] = []) throws(PurserError) -> RunSummary {
+    let start = MonotonicTime.now()
+    plan = try Planner(cache: cache, pipeline: pipeline).plan(targets, worker.decisionOptions)
+    report(.planned(plan, pipeline))
+    let watch: InterruptionWatch
+    do {
+      watch = try InterruptionWatch()
+    } catch {
+      throw PurserError(.unavailable, "\(error)")
+    }
+    defer { watch.end() }
+    prepare()
+    while true {
+      startWhatCan()
+      guard running > 0 || !delayed.isEmpty else { break }
+      wait(watch)
+      if let signal = watch.signal, interruption == nil { interrupt(signal) }
+      for message in mailbox.take() { receive(message) }
+      takeDelayed()
+      fold()
+    }
+    skipTheRest()
+    cache.saveStatCache()
+    return RunSummary(
+      endings: endings, microseconds: start.duration(to: MonotonicTime.now()).microseconds,
+      interruption: interruption)
+  }
+
+  // MARK: What goes next
+
+  private func prepare() {
+    let tasks = pipeline.tasks
+    endings = Array(repeating: nil, count: tasks.count)
+    waiting = Array(repeating: 0, count: tasks.count)
+    dependents = Array(repeating: [], count: tasks.count)
+    for place in tasks.indices where plan.entries[place] != nil {
+      waiting[place] = tasks[place].dependencies.count
+      for dependency in tasks[place].dependencies { dependents[dependency].append(place) }
+    }
+    // What is fresh by the plan, and all of whose dependencies are, needs no second look: nothing ran meanwhile.
+    for place in tasks.indices {
+      guard let entry = plan.entries[place] else { continue }
+      let isSubset = options.subset != nil && tasks[place].spec.mapping != nil
+      guard case .fresh(let record)? = entry.assessment?.decision, !isSubset, waiting[place] == 0 else { continue }
+      end(place, .fresh(savedMicroseconds: record.result?.durationMicroseconds ?? 0))
+    }
+    ready = tasks.indices.filter { plan.entries[$0] != nil && endings[$0] == nil && waiting[$0] == 0 }
+  }
+
+  /// Whether one task goes before another.
+  private func goesFirst(_ left: Int, _ right: Int) -> Bool {
+    let (first, second) = (pipeline.tasks[left].priority, pipeline.tasks[right].priority)
+    if first != second { return first > second }
+    let (long, other) = (path(left), path(right))
+    return long != other ? long > other : left < right
+  }
+
+  private func path(_ place: Int) -> Int64 { plan.entries[place]?.pathMicroseconds ?? 0 }
+
+  private func startWhatCan() {
+    while running < options.jobs {
+      let task = isStopping ? nil : ready.min(by: goesFirst)
+      let map = mapped.keys.filter(hasBundle).min(by: goesFirst)
+      if let map, task.map({ !goesFirst($0, map) }) ?? true {
+        startBundle(map)
+      } else if let task {
+        ready.removeAll { $0 == task }
+        startTask(task)
+      } else {
+        return
+      }
+    }
+  }
+
+  private func hasBundle(_ place: Int) -> Bool {
+    guard interruption == nil, let map = mapped[place], map.error == nil, !map.bundles.isEmpty else { return false }
+    let task = pipeline.tasks[place]
+    guard let group = task.groupSize else { return true }
+    return map.running < max(1, group / max(1, task.bundleSize))
+  }
+
+  private func startTask(_ place: Int) {
+    running += 1
+    let task = pipeline.tasks[place]
+    tries[place, default: 0] += 1
+    let (worker, mailbox) = (worker, mailbox)
+    guard task.spec.mapping != nil else {
+      pool.submit { mailbox.post(.ended(place, worker.carryOut(task))) }
+      return
+    }
+    pool.submit {
+      do throws(PurserError) {
+        while true {
+          switch try MappedRun.begin(task, worker) {
+          case .ended(let ending): return mailbox.post(.ended(place, ending))
+          case .bundles(let run, let bundles): return mailbox.post(.began(place, run, bundles))
+          case .again: continue
+          }
+        }
+      } catch {
+        mailbox.post(.ended(place, .failed(error.message, exitCode: error.code.rawValue, items: nil)))
+      }
+    }
+  }
+
+  private func startBundle(_ place: Int) {
+    guard let run = mapped[place]?.run, let bundle = mapped[place]?.bundles.popFirst() else { return }
+    mapped[place]?.running += 1
+    running += 1
+    let mailbox = mailbox
+    pool.submit {
+      do {
+        try run.run(bundle)
+        mailbox.post(.bundle(place, nil))
+      } catch {
+        mailbox.post(.bundle(place, error))
+      }
+    }
+  }
+
+  // MARK: What came of it
+
+  private func receive(_ message: Message) {
+    switch message {
+    case .ended(let place, let ending):
+      running -= 1
+      if !retry(place, after: ending) { end(place, ending) }
+    case .began(let place, let run, let bundles):
+      running -= 1
+      mapped[place] = MappedProgress(run: run, bundles: bundles[...])
+      if interruption != nil { run.interrupt() }
+      concludeIfDone(place)
+    case .bundle(let place, let error):
+      running -= 1
+      mapped[place]?.running -= 1
+      if let error, mapped[place]?.error == nil { mapped[place]?.error = error }
+      concludeIfDone(place)
+    case .concluded(let place, let ending):
+      running -= 1
+      mapped[place] = nil
+      end(place, ending)
+    }
+  }
+
+  /// Tries a failed task again, after a while, if it may be.
+  private func retry(_ place: Int, after ending: TaskEnding) -> Bool {
+    let task = pipeline.tasks[place]
+    guard case .failed = ending, task.spec.mapping == nil, interruption == nil,
+      let count = tries[place], count <= task.retries
+    else { return false }
+    delay(place, try: count)
+    return true
+  }
+
+  /// 1 s, 2 s, 4 s … up to half a minute.
+  private func delay(_ place: Int, try count: Int) {
+    let task = pipeline.tasks[place]
+    let delay = Duration.seconds(min(30, 1 << min(count - 1, 5)))
+    report(.retrying(task: task.spec.id, attempt: count + 1, of: task.retries + 1, delay: delay))
+    delayed.append((MonotonicTime.now().advanced(by: delay), place))
+  }
+
+  private func takeDelayed() {
+    let now = MonotonicTime.now()
+    for (at, place) in delayed where at <= now || interruption != nil {
+      if let run = mapped[place]?.run {
+        if interruption == nil { mapped[place]?.bundles = run.again()[...] }
+        concludeIfDone(place, mayRetry: false)
+      } else if interruption == nil {
+        ready.append(place)
+      } else {
+        end(place, .interrupted)
+      }
+    }
+    delayed.removeAll { $0.at <= now || interruption != nil }
+  }
+
+  private func concludeIfDone(_ place: Int, mayRetry: Bool = true) {
+    guard let map = mapped[place], map.running == 0,
+      map.bundles.isEmpty || map.error != nil || interruption != nil
+    else { return }
+    if mayRetry, map.error == nil, interruption == nil, !map.run.again().isEmpty {
+      return delay(place, try: map.run.tries)
+    }
+    running += 1
+    let (mailbox, run, failure) = (mailbox, map.run, map.error)
+    pool.submit {
+      do {
+        if let failure { throw failure }
+        mailbox.post(.concluded(place, try run.conclude()))
+      } catch {
+        let error = PurserError(wrapping: error)
+        run.attempt.abandon(because: error.message)
+        mailbox.post(.concluded(place, .failed(error.message, exitCode: error.code.rawValue, items: nil)))
+      }
+    }
+  }
+
+  private func end(_ place: Int, _ ending: TaskEnding) {
+    guard endings[place] == nil else { return }
+    endings[place] = ending
+    report(.ended(task: pipeline.tasks[place].spec.id, ending))
+    guard ending.isSuccess else {
+      if !options.keepsGoing { isStopping = true }
+      skip(dependents[place], because: "'\(pipeline.tasks[place].spec.id)' did not succeed")
+      return
+    }
+    for dependent in dependents[place] where endings[dependent] == nil {
+      waiting[dependent] -= 1
+      if waiting[dependent] == 0 { ready.append(dependent) }
+    }
+  }
+
+  private func skip(_ places: [Int], because reason: String) {
+    var pending = places
+    while let place = pending.popLast() {
+      guard endings[place] == nil else { continue }
+      endings[place] = .skipped(because: reason)
+      report(.ended(task: pipeline.tasks[place].spec.id, .skipped(because: reason)))
+      pending += dependents[place]
+    }
+  }
+
+  private func skipTheRest() {
+    let reason = interruption == nil ? "the run stopped at a failure" : "the run was stopped"
+    skip(pipeline.tasks.indices.filter { plan.entries[$0] != nil && endings[$0] == nil }, because: reason)
+  }
+
+  // MARK: Signals and time
+
+  private func interrupt(_ signal: Int32) {
+    interruption = signal
+    isStopping = true
+    for map in mapped.values { map.run.interrupt() }
+    for place in mapped.keys { concludeIfDone(place) }
+  }
+
+  /// Until a message, a signal, or the next thing that is due.
+  private func wait(_ watch: InterruptionWatch) {
+    let due = delayed.map(\.at).min().map { $0.millisecondsFromNow } ?? 1000
+    var entries = [
+      pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: watch.descriptor, events: Int16(POLLIN), revents: 0),
+    ]
+    poll(&entries, 2, min(due, mapped.isEmpty ? 60_000 : 1000))
+    if entries[1].revents != 0 { watch.wait(milliseconds: 0) }
+  }
+
+  /// Brings the bins of mapped tasks up to date once a second.
+  private func fold() {
+    let now = MonotonicTime.now()
+    guard !mapped.isEmpty, now >= nextFold else { return }
+    nextFold = now.advanced(by: .seconds(1))
+    for map in mapped.values where map.running > 0 { map.run.fold() }
+  }
+}

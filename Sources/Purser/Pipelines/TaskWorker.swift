@@ -1,0 +1,210 @@
+import Glibc
+import PurserExecution
+import PurserHashing
+import PurserModel
+import PurserStore
+
+/// What the user chose for a whole run.
+package struct RunOptions: Sendable {
+  /// Tasks at once.
+  package var jobs = 1
+  /// Go on with what does not depend on a failure.
+  package var keepsGoing = false
+  /// Run whatever is recorded.
+  package var isForced = false
+  /// Never put a result back.
+  package var mayRestore = true
+  /// Only these items of mapped tasks, by key; `nil` for all.
+  package var subset: [String]?
+
+  package init() {}
+}
+
+/// Carries out single tasks of a pipeline, each on the thread that asks.
+struct TaskWorker: Sendable {
+  let cache: TaskCache
+  let pipeline: Pipeline
+  let executor: LocalExecutor
+  let options: RunOptions
+  let report: @Sendable (RunEvent) -> Void
+
+  /// Decides about a task and does what is needed.
+  func carryOut(_ task: PipelineTask) -> TaskEnding {
+    do {
+      return try decideAndDo(task)
+    } catch {
+      let error = PurserError(wrapping: error)
+      return .failed(error.message, exitCode: error.code.rawValue, items: nil)
+    }
+  }
+
+  var decisionOptions: DecisionOptions {
+    var decision = DecisionOptions()
+    decision.isForced = options.isForced
+    decision.mayRestore = options.mayRestore
+    return decision
+  }
+
+  private func decideAndDo(_ task: PipelineTask) throws(PurserError) -> TaskEnding {
+    let spec = task.spec
+    var decision = decisionOptions
+    while true {
+      let assessment = try cache.assess(spec, decision)
+      switch assessment.decision {
+      case .fresh(let record):
+        return .fresh(savedMicroseconds: record.result?.durationMicroseconds ?? 0)
+      case .restore(let result, _):
+        do throws(PurserError) {
+          guard try cache.restore(result, spec, assessment, willWait: announce(spec)) else { continue }
+          return .restored(savedMicroseconds: result.durationMicroseconds)
+        } catch {
+          guard error.isAboutTheCache else { throw error }
+          report(.warning("\(error.message); '\(spec.id)' is not restored"))
+          decision.mayRestore = false
+        }
+      case .run(let reasons):
+        try refusePending(reasons, spec)
+        try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
+        guard let attempt = try cache.open(spec, assessment, kind: "run", willWait: announce(spec)) else { continue }
+        do throws(PurserError) {
+          try attempt.clearOutputs()
+        } catch {
+          attempt.abandon(because: error.message)
+          throw error
+        }
+        for warning in assessment.survey.warnings { report(.warning(warning)) }
+        report(.started(task: spec.id, reasons: reasons))
+        return execute(task, attempt)
+      }
+    }
+  }
+
+  func refusePending(_ reasons: [Reason], _ spec: TaskSpec) throws(PurserError) {
+    for case .upstreamPending(let tasks) in reasons {
+      throw PurserError(
+        .missing, "task '\(spec.id)' comes after '\(tasks[0])', which has no standing result; run '\(tasks[0])' first")
+    }
+  }
+
+  func announce(_ spec: TaskSpec) -> (Lessor.Holder) -> Void {
+    { holder in report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
+  }
+
+  /// Where a command's log is collected.
+  func newLog() -> LogSpool {
+    let folder = cache.project.store.appending(path: "tmp")
+    _ = folder.withCString { mkdir($0, 0o700) }
+    return LogSpool(directory: folder)
+  }
+
+  private func execute(_ task: PipelineTask, _ attempt: Attempt) -> TaskEnding {
+    let spec = task.spec
+    let log = newLog()
+    let start = MonotonicTime.now()
+    do {
+      let commands = TaskCommand(cache: cache, pipeline: pipeline, task: task)
+      let prepared = try commands.prepare(items: nil, run: attempt.run.id)
+      let completion = try run(prepared.command, of: spec.id, item: nil, log, attempt)
+      try writeLog(log, of: task, values: [:])
+      if completion.interruption != nil {
+        _ = try attempt.finish(.cancelled(exitCode: completion.exit.code), log: log)
+        return .interrupted
+      }
+      let code = completion.exit.code
+      guard code == 0 else {
+        _ = try attempt.finish(.failure(exitCode: code), log: log)
+        return .failed(Self.describe(completion, task), exitCode: code, items: nil)
+      }
+      let data: TaskData?
+      do {
+        data = try commands.data(from: prepared.result)
+      } catch {
+        let error = PurserError(wrapping: error)
+        _ = try attempt.finish(.failure(exitCode: 1), log: log)
+        return .failed(error.message, exitCode: 1, items: nil)
+      }
+      let outcome = try attempt.finish(.success, log: log, data: data)
+      return ending(of: outcome, spec, since: start, items: nil)
+    } catch let error as ExecutionError {
+      _ = try? attempt.finish(.failure(exitCode: error.exitCode), log: log)
+      return .failed(error.message, exitCode: error.exitCode, items: nil)
+    } catch {
+      let error = PurserError(wrapping: error)
+      attempt.abandon(because: error.message)
+      return .failed(error.message, exitCode: error.code.rawValue, items: nil)
+    }
+  }
+
+  /// What came of storing a success.
+  func ending(
+    of outcome: Attempt.Report, _ spec: TaskSpec, since start: MonotonicTime, items: ItemCounts?
+  ) -> TaskEnding {
+    for warning in outcome.warnings { report(.warning(warning)) }
+    if let missing = outcome.missingOutputs.first {
+      return .failed(
+        "it succeeded but did not make its output '\(missing.printable)'; make the command write it, or remove it from "
+          + "'outputs'", exitCode: 1, items: items)
+    }
+    guard outcome.isStored else { return .failed("it ran, but its result is not stored", exitCode: 1, items: items) }
+    return .ran(microseconds: start.duration(to: MonotonicTime.now()).microseconds, items: items)
+  }
+
+  /// Runs a command with its output delivered by lines.
+  func run(
+    _ command: Command, of task: String, item: String?, _ log: LogSpool, _ attempt: Attempt
+  ) throws -> Completion {
+    let report = report
+    return try executor.run(
+      command, capture: log,
+      output: .lines { stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
+      started: { child in
+        // Items are many: what is left of theirs is found by the run's number in its environment.
+        guard item == nil else { return }
+        let process = LeaseProcess(pid: child.pid, startTime: child.startTime, processGroup: child.processGroup)
+        do {
+          try cache.records.noteChild(process, of: attempt.run)
+        } catch let error as StoreError where error.code == .leaseLost {
+          throw error
+        } catch {
+          // Not noted, a takeover could not end it; the run itself is no worse for that.
+        }
+      })
+  }
+
+  static func describe(_ completion: Completion, _ task: PipelineTask) -> String {
+    switch completion.exit {
+    case .timedOut: "it ran longer than its time limit and was stopped"
+    case .exited(let code): "exit code \(code)"
+    case .signalled(let number): "killed by signal \(number)"
+    }
+  }
+
+  /// Writes what was printed to the file that the task declares, if it does.
+  func writeLog(_ log: LogSpool, of task: PipelineTask, values: [String: ByteString]) throws {
+    guard let path = task.log else { return }
+    let name = Template(path).replacing(values).normalizedPath
+    guard !name.isAbsolutePath, !name.hasPrefix("../"), !cache.project.location(of: name).isWithin(cache.project.store)
+    else {
+      throw PurserError(
+        .refused, "the log '\(name.printable)' of task '\(task.spec.id)' is outside the project; name a place in it")
+    }
+    let files = try ProjectFiles(root: cache.project.root)
+    let entry = OutputManifest.Entry(path: name, kind: .file, mode: 0o644, digest: SHA256.digest(of: []), size: 0)
+    try files.place(entry) { descriptor throws(StoreError) in
+      do {
+        try log.withContents { try LogReplay.replay($0, standardOutput: descriptor, standardError: descriptor) }
+      } catch {
+        throw StoreError(.io, "the log '\(name.printable)' cannot be written: \(error)")
+      }
+    } linkTarget: {
+      ""
+    }
+  }
+}
+
+extension Duration {
+  /// Whole microseconds.
+  var microseconds: Int64 {
+    components.seconds &* 1_000_000 &+ components.attoseconds / 1_000_000_000_000
+  }
+}

@@ -1,0 +1,105 @@
+import PurserHashing
+package import PurserModel
+package import PurserStore
+
+extension TaskData {
+  /// What dependents see of it: the digest (hex) of its canonical text.
+  package var version: String { SHA256.digest(of: Array(canonicalText.utf8)).hex }
+}
+
+extension TaskCache {
+  /// The data that belongs to a result; `nil` where there is none.
+  func storedData(of result: ActionResult) throws(StoreError) -> TaskData? {
+    guard let digest = result.data else { return nil }
+    let bytes = try contents.bytes(of: digest)
+    do throws(JSONError) {
+      return try TaskData(parsing: bytes)
+    } catch {
+      throw StoreError(.corrupt, "the stored data of a result is \(error)")
+    }
+  }
+
+  /// What a task returned; `nil` where there is nothing.
+  package func data(of task: String, _ kind: TaskDataKind = .result) throws(PurserError) -> TaskData? {
+    do {
+      return try records.taskData(of: key(task), kind)
+    } catch {
+      throw PurserError(error)
+    }
+  }
+
+  /// Sets what a task returned, for programs that run it themselves.
+  package func setData(_ data: TaskData, of task: String) throws(PurserError) {
+    do {
+      try records.setTaskData(data, of: key(task), .result, now: TaskCache.now())
+    } catch {
+      throw PurserError(error)
+    }
+  }
+
+  /// The items of a mapped task, by their place.
+  package func subtasks(of task: String) throws(PurserError) -> [Subtask] {
+    do {
+      return try records.subtasks(of: key(task))
+    } catch {
+      throw PurserError(error)
+    }
+  }
+
+  /// Makes the list of a task's items anew, for scripts that run them themselves. What is known of a key stays.
+  ///
+  /// - Throws: `refused` for a key that stands twice.
+  package func createSubtasks(_ keys: [String], of task: String) throws(PurserError) {
+    var known: [String: Subtask] = [:]
+    for subtask in try subtasks(of: task) { known[subtask.key] = subtask }
+    var seen: Set<String> = []
+    let repeated = keys.filter { !seen.insert($0).inserted }
+    guard repeated.isEmpty else { throw Self.repeated(repeated, task) }
+    let list = keys.enumerated().map { index, key in
+      var subtask = known[key] ?? Subtask(index: index, key: key)
+      subtask.index = index
+      return subtask
+    }
+    do {
+      try records.setSubtasks(list, of: self.key(task), under: nil)
+    } catch {
+      throw PurserError(error)
+    }
+  }
+
+  static func repeated(_ keys: [String], _ task: String) -> PurserError {
+    let shown = keys.prefix(3).map { "'\($0)'" }.joined(separator: ", ")
+    let more = keys.count > 3 ? " and \(keys.count - 3) more" : ""
+    return PurserError(
+      .refused, "task '\(task)' has items that stand more than once in its list: \(shown)\(more); make each key unique")
+  }
+
+  /// Records what happened to items, all in one durable commit.
+  ///
+  /// - Throws: `missing` for a key that is not in the list, with a suggestion; nothing is recorded then.
+  package func mark(
+    _ keys: [String], of task: String, _ status: Subtask.Status, error: String? = nil
+  ) throws(PurserError) {
+    let subtasks = try subtasks(of: task)
+    var places: [String: Int] = [:]
+    for subtask in subtasks { places[subtask.key] = subtask.index }
+    let now = TaskCache.now()
+    var progress: [ItemProgress] = []
+    for key in keys {
+      guard let place = places[key] else {
+        guard !subtasks.isEmpty else {
+          throw PurserError(
+            .missing, "task '\(task)' has no items yet; make the list with 'purser subtasks \(task) create KEY…'")
+        }
+        let hint = Suggestion.hint(key, among: subtasks.map(\.key))
+        throw PurserError(.missing, "task '\(task)' has no item '\(key)'\(hint)")
+      }
+      progress.append(ItemProgress(event: SubtaskEvent(index: place, status: status, time: now, error: error)))
+    }
+    do {
+      try records.append(progress, of: self.key(task), under: nil)
+    } catch let failure {
+      throw PurserError(failure)
+    }
+  }
+}

@@ -1,0 +1,135 @@
+import Purser
+import PurserModel
+import PurserPipeline
+
+let planCommand = CommandSpec(
+  name: "plan", summary: "say what 'purser run' would do, and why", operands: "[TASK…]",
+  options: [.flag("force", "as if --force were given to 'run'")], takesOperands: true,
+  discussion: """
+    A task behind one that has to run is listed as 'run' because of it; whether it really does is decided when its
+    turn comes: what comes out the same stops there. Exit code 0 whatever is found.
+    """
+) { invocation in
+  let session = try Session(invocation)
+  let (cache, pipeline) = try session.pipeline()
+  var options = DecisionOptions()
+  options.isForced = invocation.has("force")
+  let plan = try Planner(cache: cache, pipeline: pipeline).plan(invocation.operands.map(\.escaped), options)
+  cache.saveStatCache()
+  let console = session.console
+  if console.isJSON {
+    console.print(plan.json(pipeline))
+    return 0
+  }
+  var rows: [[(text: String, style: Console.Style?)]] = []
+  for (place, entry) in plan.entries.enumerated() {
+    guard let entry, !entry.isFresh || console.verbosity == .verbose else { continue }
+    let style: Console.Style = entry.isFresh ? .green : entry.error != nil ? .red : .yellow
+    let expected = entry.expectedMicroseconds.map { Timestamp.duration(microseconds: $0) } ?? "-"
+    let why = entry.error?.message ?? entry.reasons.map(\.summary).joined(separator: "; ")
+    rows.append([(pipeline.tasks[place].spec.id, .bold), (entry.word, style), (expected, nil), (why, .dim)])
+  }
+  let total = plan.entries.count { $0 != nil }
+  guard !rows.isEmpty else {
+    console.print(total == 1 ? "The task is fresh." : "All \(total) tasks are fresh.")
+    return 0
+  }
+  console.print(console.table(["TASK", "WHAT", "ABOUT", "WHY"], rows))
+  let stale = plan.entries.count { $0?.isFresh == false }
+  var line = "\(stale) of \(total) tasks are not fresh"
+  if plan.expectedMicroseconds > 0 {
+    line += ", about \(Timestamp.duration(microseconds: plan.expectedMicroseconds)) of work"
+  }
+  console.print(console.paint(line, .dim))
+  if plan.criticalPath.count > 1 {
+    let names = plan.criticalPath.map { pipeline.tasks[$0].spec.id }
+    let shown = names.count > 8 ? names.prefix(4) + ["…"] + names.suffix(3) : names[...]
+    console.print(console.paint("Critical path: \(shown.joined(separator: " → "))", .dim))
+  }
+  return 0
+}
+
+extension Plan {
+  fileprivate func json(_ pipeline: Pipeline) -> JSON {
+    let tasks = entries.enumerated().compactMap { place, entry -> JSON? in
+      guard let entry else { return nil }
+      var members: [(String, JSON)] = [
+        ("task", .string(pipeline.tasks[place].spec.id)), ("decision", .string(entry.word)),
+        ("reasons", .array(entry.reasons.map(\.json))),
+        ("fingerprint", entry.assessment.map { .string($0.survey.fingerprint.actionKey.hex) } ?? .null),
+        ("expectedMicroseconds", entry.expectedMicroseconds.map { .integer($0) } ?? .null),
+      ]
+      if let error = entry.error { members.append(("error", .string(error.message))) }
+      return .object(members)
+    }
+    return .object([
+      ("graph", .string(pipeline.graph)), ("tasks", .array(tasks)),
+      ("expectedMicroseconds", .integer(expectedMicroseconds)),
+      ("criticalPath", .array(criticalPath.map { .string(pipeline.tasks[$0].spec.id) })),
+    ])
+  }
+}
+
+let lintCommand = CommandSpec(
+  name: "lint", summary: "check the pipeline file, with line and column", operands: "[GRAPH…]", takesOperands: true,
+  discussion: "Exit code 0 without errors (warnings are none), 78 with."
+) { invocation in
+  let session = try Session(invocation)
+  let project = try session.plainProject()
+  let loader = PipelineLoader(project: project)
+  var findings: [Diagnostic] = []
+  var name = "purser.yaml"
+  do {
+    guard let (file, fileName) = try loader.load() else {
+      throw PurserError(.missing, "there is no purser.yaml or kptn.yaml in '\(project.root.printable)'")
+    }
+    name = fileName
+    findings = file.warnings
+    let wanted = invocation.operands.map(\.escaped)
+    for graph in wanted where !file.graphs.contains(where: { $0.name == graph }) {
+      throw PurserError(
+        .usage, "\(name) has no graph '\(graph)'\(Suggestion.hint(graph, among: file.graphs.map(\.name)))")
+    }
+    for graph in file.graphs where wanted.isEmpty || wanted.contains(graph.name) {
+      for finding in file.checks(graph: graph.name) where !findings.contains(finding) { findings.append(finding) }
+    }
+  } catch let error as PipelineFileError {
+    name = loader.find()?.name.escaped ?? name
+    findings = error.diagnostics
+  }
+  let errors = findings.count { $0.severity == .error }
+  if session.console.isJSON {
+    session.console.print(
+      .object([
+        ("file", .string(name)),
+        (
+          "findings",
+          .array(
+            findings.map { finding in
+              .object([
+                ("severity", .string(finding.severity.rawValue)), ("message", .string(finding.message)),
+                ("line", finding.mark.map { .integer(Int64($0.line)) } ?? .null),
+                ("column", finding.mark.map { .integer(Int64($0.column)) } ?? .null),
+              ])
+            })
+        ),
+      ]))
+  } else {
+    for finding in findings { session.console.print(finding.text(file: name)) }
+    if findings.isEmpty, session.console.verbosity != .quiet { session.console.print("\(name): no findings") }
+  }
+  return errors == 0 ? 0 : PurserError.Code.pipeline.rawValue
+}
+
+let schemaCommand = CommandSpec(
+  name: "schema", summary: "print the JSON Schema of purser.yaml, for editors",
+  discussion: """
+    For editors with a YAML language server, put this on the first line of purser.yaml:
+      # yaml-language-server: $schema=./purser.schema.json
+    and save the schema: purser schema > purser.schema.json
+    """
+) { invocation in
+  let session = try Session(invocation)
+  session.console.print(PipelineSchema.json)
+  return 0
+}

@@ -1,0 +1,77 @@
+import Glibc
+import Purser
+import PurserModel
+
+let runCommand = CommandSpec(
+  name: "run", summary: "run what is stale of the pipeline file's graph", operands: "[TASK…]",
+  options: [
+    .value("jobs", short: "j", "N", "tasks at once (default: the number of processors)"),
+    .flag("keep-going", short: "k", "after a failure, go on with what does not depend on it"),
+    .flag("force", "run whatever is recorded"),
+    .flag("no-restore", "never put a stored result back: run instead"),
+    .list("subset", "FILE|KEY", "run only these items of the mapped tasks: a key, or a file with one on each line"),
+  ], takesOperands: true,
+  discussion: """
+    Without a TASK, the whole graph; else those tasks and what they depend on. Ctrl-C stops cleanly, and what was
+    done stays done; a second one stops at once.
+
+    Exit code: 0; 1 if a task failed; 130 after Ctrl-C; 78 for a pipeline file that cannot be used.
+    """
+) { invocation in
+  let session = try Session(invocation)
+  let (cache, pipeline) = try session.pipeline()
+  var options = RunOptions()
+  options.jobs = try session.jobs()
+  options.keepsGoing = invocation.has("keep-going")
+  options.isForced = invocation.has("force")
+  options.mayRestore = !invocation.has("no-restore")
+  let subset = invocation.list("subset")
+  if !subset.isEmpty {
+    guard !invocation.operands.isEmpty else {
+      throw UsageError(message: "--subset is for named tasks: purser run TASK --subset KEY", command: "run")
+    }
+    options.subset = try subset.flatMap { try session.keys(inFileOrGiven: $0) }
+  }
+  try cache.prepareStore()
+  let display = RunDisplay(session.console, jobs: options.jobs)
+  let summary = try Runner(cache: cache, pipeline: pipeline, options: options) { display.show($0) }.run(
+    invocation.operands.map(\.escaped))
+  display.finish(summary, pipeline)
+  return summary.exitCode
+}
+
+extension Session {
+  /// `--jobs`, else the number of processors that this process may use.
+  func jobs() throws -> Int {
+    guard let text = invocation.text("jobs") else { return max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+    guard let jobs = Int(text), jobs > 0, jobs <= 1024 else {
+      throw UsageError(message: "--jobs is a number from 1 to 1024, not '\(text)'", command: "run")
+    }
+    return jobs
+  }
+
+  /// The lines of a file, or the word itself where there is no such file.
+  func keys(inFileOrGiven word: ByteString) throws -> [String] {
+    var info = stat()
+    guard word.withCString({ stat($0, &info) }) == 0, info.st_mode & S_IFMT == S_IFREG else { return [word.escaped] }
+    let descriptor = word.withCString { open($0, O_RDONLY | O_CLOEXEC) }
+    guard descriptor >= 0 else {
+      throw PurserError(.missing, "'\(word.printable)' cannot be read: \(String(cString: strerror(errno)))")
+    }
+    defer { close(descriptor) }
+    return lines(of: descriptor)
+  }
+
+  /// The lines of a file that are not empty.
+  func lines(of descriptor: Int32) -> [String] {
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = read(descriptor, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { break }
+      bytes += buffer[..<count]
+    }
+    return bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+  }
+}

@@ -1,0 +1,1 @@
+enum PipelineSchema { static let json = "{}" }

@@ -1,0 +1,3 @@
+extension PipelineFile {
+  public func checks(graph name: String) -> [Diagnostic] { [] }
+}

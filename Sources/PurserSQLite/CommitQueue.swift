@@ -1,0 +1,90 @@
+import Glibc
+import PurserStore
+import Synchronization
+
+/// Lets callers on several threads share commits: who comes first commits for all who are waiting by then.
+///
+/// A caller by itself waits for nobody. Those who come while a commit is on its way stand together in the next one, so
+/// that the time of one `fsync` is spent once for all of them.
+final class CommitQueue<Request: Sendable>: Sendable {
+  private let state = Mutex(State())
+
+  private struct State {
+    var waiting: [Ticket] = []
+    /// Whether somebody is committing, or was told to.
+    var isLed = false
+  }
+
+  /// One caller's request, and what came of it.
+  private final class Ticket: Sendable {
+    let request: Request
+    let signal = Signal()
+    /// `nil` for who is to commit next.
+    let outcome = Mutex<Result<Void, StoreError>?>(nil)
+
+    init(_ request: Request) {
+      self.request = request
+    }
+  }
+
+  /// Returns when the request is committed, by this call of `commit` or by somebody else's. `commit` gives each
+  /// request's outcome, in their order.
+  func submit(
+    _ request: Request, _ commit: ([Request]) -> [Result<Void, StoreError>]
+  ) throws(StoreError) {
+    let ticket = Ticket(request)
+    let mustWait = state.withLock { state in
+      state.waiting.append(ticket)
+      defer { state.isLed = true }
+      return state.isLed
+    }
+    if mustWait {
+      ticket.signal.wait()
+      if let outcome = ticket.outcome.withLock({ $0 }) { return try outcome.get() }
+    }
+    let batch = state.withLock { state in
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    let outcomes = commit(batch.map(\.request))
+    var ownOutcome = Result<Void, StoreError>.success(())
+    for (other, outcome) in zip(batch, outcomes) {
+      if other === ticket {
+        ownOutcome = outcome
+      } else {
+        other.outcome.withLock { $0 = outcome }
+        other.signal.send()
+      }
+    }
+    let next = state.withLock { state in
+      state.isLed = !state.waiting.isEmpty
+      return state.waiting.first
+    }
+    next?.signal.send()
+    try ownOutcome.get()
+  }
+}
+
+/// Something that one thread waits for and another one gives, once.
+///
+/// `@unchecked Sendable`: POSIX semaphores may be used from any thread.
+private final class Signal: @unchecked Sendable {
+  private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+
+  init() {
+    sem_init(semaphore, 0, 0)
+  }
+
+  deinit {
+    sem_destroy(semaphore)
+    semaphore.deallocate()
+  }
+
+  func wait() {
+    while sem_wait(semaphore) != 0 && errno == EINTR {}
+  }
+
+  func send() {
+    sem_post(semaphore)
+  }
+}

@@ -1,0 +1,165 @@
+package import PurserModel
+package import PurserStore
+
+/// One call of `append`, on its way to a commit.
+struct ProgressAppend: Sendable {
+  var progress: [ItemProgress]
+  var key: TaskKey
+  var run: OpenRun?
+}
+
+extension SQLiteRecordStore {
+  /// A journal that nobody folds is folded when it gets this long, so that reading stays fast: reading this many events
+  /// takes about as long as reading 100 bins.
+  private static let longestJournal: Int64 = 10_000
+
+  package func subtasks(of key: TaskKey) throws(StoreError) -> [Subtask] {
+    try read(else: []) { connection throws(StoreError) in
+      // Bins hang from the record.
+      guard let task = try Self.taskRow(of: key, connection) else { return [] }
+      var items: [Subtask] = []
+      items.reserveCapacity(max(0, min(task.subtaskCount, 1_000_000)))
+      try Self.readBins(of: key, into: &items, connection)
+      SubtaskBin.apply(try Self.journal(of: task.id, connection), to: &items)
+      return items
+    }
+  }
+
+  private static func readBins(
+    of key: TaskKey, into items: inout [Subtask], _ connection: Connection
+  ) throws(StoreError) {
+    var statement = try connection.statement(
+      """
+      SELECT bin_id, data FROM subtask_bins WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+      ORDER BY CAST(bin_id AS INTEGER)
+      """)
+    try statement.bind(key.values)
+    while try statement.step() {
+      guard statement.withText(1, { SubtaskBin.decode($0, into: &items) }) else {
+        throw StoreError(
+          .corrupt,
+          "bin \(statement.text(0) ?? "?") of the items of task '\(key.task)' is damaged; set the list of its items "
+            + "again, which forgets how far they are")
+      }
+    }
+    let isSorted = items.indices.dropFirst().allSatisfy { items[$0 - 1].index < items[$0].index }
+    if !isSorted { items.sort { $0.index < $1.index } }
+  }
+
+  package func setSubtasks(
+    _ subtasks: [Subtask], of key: TaskKey, under run: OpenRun?
+  ) throws(StoreError) {
+    let now = now()
+    try write { connection throws(StoreError) in
+      if let run { try Self.requireLeases(of: run, connection) }
+      let row = try Self.ensureTask(key, now: now, connection)
+      try connection.run("UPDATE tasks SET subtask_count = ? WHERE id = ?", [.integer(Int64(subtasks.count)), .integer(row)])
+      try connection.run("DELETE FROM subtask_events WHERE task_row = ?", [.integer(row)])
+      let bins = Dictionary(grouping: subtasks.sorted { $0.index < $1.index }) { SubtaskBin.number(of: $0.index) }
+      try connection.run(
+        """
+        DELETE FROM subtask_bins WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+          AND (CAST(bin_id AS INTEGER) >= ? OR CAST(CAST(bin_id AS INTEGER) AS TEXT) <> bin_id)
+        """, key.values + [.integer(Int64(bins.count))])
+      for (number, items) in bins.sorted(by: { $0.key < $1.key }) {
+        try connection.run(
+          """
+          INSERT INTO subtask_bins (storage_key, pipeline, task_id, bin_id, data, created_at, updated_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?)
+          ON CONFLICT (storage_key, pipeline, task_id, bin_id) DO UPDATE
+            SET data = excluded.data, updated_at = excluded.updated_at WHERE data <> excluded.data
+          """,
+          key.values + [.text(String(number)), .utf8(SubtaskBin.encode(items)), .text(now), .text(now)])
+      }
+    }
+  }
+
+  package func append(
+    _ progress: [ItemProgress], of key: TaskKey, under run: OpenRun?
+  ) throws(StoreError) {
+    guard !progress.isEmpty else { return }
+    try appends.submit(ProgressAppend(progress: progress, key: key, run: run)) { commit($0) }
+  }
+
+  /// One transaction for all; where it fails, one for each, so that nobody fails with another's request.
+  private func commit(_ requests: [ProgressAppend]) -> [Result<Void, StoreError>] {
+    let shared = Result { () throws(StoreError) in
+      try write(appends: true) { connection throws(StoreError) in
+        for request in requests { try Self.append(request, connection) }
+      }
+    }
+    guard case .failure = shared, requests.count > 1 else { return requests.map { _ in shared } }
+    return requests.flatMap { commit([$0]) }
+  }
+
+  private static func append(_ request: ProgressAppend, _ connection: Connection) throws(StoreError) {
+    if let run = request.run { try requireLeases(of: run, connection) }
+    guard let task = try taskRow(of: request.key, connection) else {
+      throw missingItem(request.progress[0].event.index, of: request.key)
+    }
+    for entry in request.progress where entry.event.index >= task.subtaskCount {
+      // The count may be behind: kptn's client sets it apart from the bins.
+      guard try hasItem(entry.event.index, of: request.key, connection) else {
+        throw missingItem(entry.event.index, of: request.key)
+      }
+    }
+    let last = try append(request.progress.map(\.event), toJournalOf: task.id, connection)
+    for entry in request.progress {
+      guard let result = entry.result, let contentKey = entry.event.contentKey else { continue }
+      try insert(result, contentKey, of: request.key, now: entry.event.time, connection)
+    }
+    if last >= longestJournal, let now = request.progress.last?.event.time {
+      try fold(task.id, request.key, now: now, connection)
+    }
+  }
+
+  private static func missingItem(_ index: Int, of key: TaskKey) -> StoreError {
+    StoreError(
+      .busy,
+      "task '\(key.task)' has no item at place \(index): its list was changed by another process; look at the list "
+        + "again")
+  }
+
+  private static func hasItem(_ index: Int, of key: TaskKey, _ connection: Connection) throws(StoreError) -> Bool {
+    guard let bin = try bin(SubtaskBin.number(of: index), of: key, connection) else { return false }
+    return SubtaskBin.position(of: index, in: bin.items) != nil
+  }
+
+  package func foldProgress(of key: TaskKey) throws(StoreError) {
+    let isEmpty = try read(else: true) { connection throws(StoreError) in
+      guard let row = try Self.taskRow(of: key, connection)?.id else { return true }
+      return try connection.integer("SELECT 1 FROM subtask_events WHERE task_row = ? LIMIT 1", [.integer(row)]) == nil
+    }
+    if isEmpty { return }
+    let now = now()
+    // Nothing is lost with a power cut: what the journal held is in the bins, or still in the journal.
+    try write(durable: false) { connection throws(StoreError) in
+      guard let row = try Self.taskRow(of: key, connection)?.id else { return }
+      try Self.fold(row, key, now: now, connection)
+    }
+  }
+
+  // MARK: Rows
+
+  static func taskRow(
+    of key: TaskKey, _ connection: Connection
+  ) throws(StoreError) -> (id: Int64, subtaskCount: Int)? {
+    var statement = try connection.statement(
+      "SELECT id, subtask_count FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?")
+    try statement.bind(key.values)
+    return try statement.step() ? (statement.integer(0), Int(statement.integer(1))) : nil
+  }
+
+  /// The row of a task, made where there is none.
+  static func ensureTask(_ key: TaskKey, now: String, _ connection: Connection) throws(StoreError) -> Int64 {
+    try connection.run(
+      """
+      INSERT INTO tasks (storage_key, pipeline, task_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT (storage_key, pipeline, task_id) DO UPDATE SET updated_at = excluded.updated_at
+      """, key.values + [.text(now), .text(now)])
+    guard let row = try taskRow(of: key, connection)?.id else {
+      throw StoreError(.corrupt, "the record of task '\(key.task)' could not be made")
+    }
+    return row
+  }
+}

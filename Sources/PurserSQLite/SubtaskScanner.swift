@@ -1,0 +1,188 @@
+import Glibc
+import PurserModel
+
+/// Reads the text of a bin in one pass, without values in between: a list of 50,000 items has 100 bins of 150 KB.
+///
+/// It knows what bins hold, in any order and layout, and gives up on anything else: the general parser, which takes some
+/// twenty times as long, then decides whether the text is JSON.
+struct SubtaskScanner {
+  private let text: UnsafeRawBufferPointer
+  private var offset = 0
+
+  init(_ text: UnsafeRawBufferPointer) {
+    self.text = text
+  }
+
+  /// Appends the items; `false` for a text that is to be given to the general parser, when some may have been appended.
+  mutating func scan(into items: inout [Subtask]) -> Bool {
+    guard take("[") else { return false }
+    if !take("]") {
+      repeat {
+        guard let item = scanItem() else { return false }
+        items.append(item)
+      } while take(",")
+      guard take("]") else { return false }
+    }
+    skipBlanks()
+    return offset == text.count
+  }
+
+  private mutating func scanItem() -> Subtask? {
+    guard take("{") else { return nil }
+    var item = Subtask(index: -1, key: "")
+    var hasKey = false
+    repeat {
+      guard take("\""), let name = scanString(), take(":") else { return nil }
+      switch (name.count, text[name.lowerBound]) {
+      case (1, UInt8(ascii: "i")):
+        guard let index = scanInteger() else { return nil }
+        item.index = index
+      case (3, UInt8(ascii: "k")) where matches(name.lowerBound, "key"):
+        guard take("\""), let key = scanText() else { return nil }
+        item.key = key
+        hasKey = true
+      case (9, UInt8(ascii: "s")) where matches(name.lowerBound, "startTime"):
+        guard scan(into: &item.startTime) else { return nil }
+      case (7, UInt8(ascii: "e")) where matches(name.lowerBound, "endTime"):
+        guard scan(into: &item.endTime) else { return nil }
+      case (10, UInt8(ascii: "o")) where matches(name.lowerBound, "outputHash"):
+        guard scan(into: &item.outputHash) else { return nil }
+      case (6, UInt8(ascii: "s")) where matches(name.lowerBound, "status"):
+        guard take("\""), let status = scanStatus() else { return nil }
+        item.status = status
+      case (5, UInt8(ascii: "e")) where matches(name.lowerBound, "error"):
+        guard scan(into: &item.error) else { return nil }
+      case (7, UInt8(ascii: "a")) where matches(name.lowerBound, "attempt"):
+        guard let attempt = scanInteger() else { return nil }
+        item.attempt = attempt
+      case (10, UInt8(ascii: "c")) where matches(name.lowerBound, "contentKey"):
+        guard take("\""), let digits = scanString(), let digest = digest(digits) else { return nil }
+        item.contentKey = digest
+      default: return nil
+      }
+    } while take(",")
+    guard take("}"), hasKey, item.index >= 0 else { return nil }
+    return item
+  }
+
+  // MARK: Tokens
+
+  private mutating func skipBlanks() {
+    while offset < text.count, text[offset] <= 0x20,
+      text[offset] == 0x20 || text[offset] == 0x0a || text[offset] == 0x0d || text[offset] == 0x09
+    {
+      offset += 1
+    }
+  }
+
+  @inline(__always)
+  private mutating func take(_ character: Unicode.Scalar) -> Bool {
+    if offset < text.count, text[offset] <= 0x20 { skipBlanks() }
+    guard offset < text.count, text[offset] == UInt8(ascii: character) else { return false }
+    offset += 1
+    return true
+  }
+
+  /// Whether the text from `start` on is `name`.
+  @inline(__always)
+  private func matches(_ start: Int, _ name: StaticString) -> Bool {
+    guard let base = text.baseAddress, text.count - start >= name.utf8CodeUnitCount else { return false }
+    return memcmp(base + start, name.utf8Start, name.utf8CodeUnitCount) == 0
+  }
+
+  /// Digits that no `Int` can be too small for.
+  private mutating func scanInteger() -> Int? {
+    skipBlanks()
+    let start = offset
+    var value = 0
+    while offset < text.count, text[offset] &- UInt8(ascii: "0") < 10, offset - start < 18 {
+      value = value * 10 + Int(text[offset] &- UInt8(ascii: "0"))
+      offset += 1
+    }
+    guard offset > start, offset - start == 1 || text[start] != UInt8(ascii: "0") else { return nil }
+    return value
+  }
+
+  /// A string or null.
+  private mutating func scan(into value: inout String?) -> Bool {
+    if take("\"") {
+      value = scanText()
+      return value != nil
+    }
+    guard matches(offset, "null") else { return false }
+    offset += 4
+    value = nil
+    return true
+  }
+
+  /// 64 lower-case hex digits. `Digest(hex:)` takes ten times as long.
+  private func digest(_ digits: Range<Int>) -> Digest? {
+    guard digits.count == 2 * Digest.byteCount else { return nil }
+    return withUnsafeTemporaryAllocation(byteCount: Digest.byteCount, alignment: 8) { bytes in
+      var isDamaged = false
+      for index in 0..<Digest.byteCount {
+        let (high, low) = (text[digits.lowerBound + 2 * index], text[digits.lowerBound + 2 * index + 1])
+        func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 || byte &- UInt8(ascii: "a") < 6 }
+        isDamaged = isDamaged || !isDigit(high) || !isDigit(low)
+        // A letter has bit 6 set and its last four bits count from 1.
+        bytes[index] = (high & 15 &+ (high >> 6) &* 9) << 4 | (low & 15 &+ (low >> 6) &* 9)
+      }
+      return isDamaged ? nil : Digest(bytes: UnsafeRawBufferPointer(bytes))
+    }
+  }
+
+  private mutating func scanStatus() -> Subtask.Status? {
+    guard let start = scanString()?.lowerBound else { return nil }
+    if matches(start, "done\"") { return .done }
+    if matches(start, "running\"") { return .running }
+    return matches(start, "failed\"") ? .failed : nil
+  }
+
+  /// What follows an opening quote, as text.
+  private mutating func scanText() -> String? {
+    let start = offset
+    if let range = scanString() { return String(decoding: text[range], as: UTF8.self) }
+    return scanEscapedText(from: start)
+  }
+
+  /// A string with escapes: kptn's client writes every character beyond ASCII so.
+  private mutating func scanEscapedText(from start: Int) -> String? {
+    offset = start
+    while offset < text.count, text[offset] != UInt8(ascii: "\"") {
+      offset += text[offset] == UInt8(ascii: "\\") ? 2 : 1
+    }
+    guard offset < text.count else { return nil }
+    offset += 1
+    return (try? JSON(parsing: text[start - 1..<offset]))?.string
+  }
+
+  /// Goes behind the closing quote and gives what is before it; `nil` at an escape or a control character. Eight bytes at
+  /// a time: a byte that is zero after the exclusive or, or less than a blank, leaves its highest bit; bits above the
+  /// first such byte mean nothing.
+  private mutating func scanString() -> Range<Int>? {
+    let start = offset
+    let (ones, highs): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
+    while text.count - offset >= 8 {
+      let word = UInt64(littleEndian: text.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+      let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
+      let escapes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
+      let hits =
+        ((quotes &- ones) & ~quotes | (escapes &- ones) & ~escapes | (word &- (ones &* 0x20)) & ~word) & highs
+      if hits != 0 {
+        offset += hits.trailingZeroBitCount / 8
+        break
+      }
+      offset += 8
+    }
+    while offset < text.count {
+      let byte = text[offset]
+      if byte == UInt8(ascii: "\"") {
+        offset += 1
+        return start..<offset - 1
+      }
+      if byte == UInt8(ascii: "\\") || byte < 0x20 { return nil }
+      offset += 1
+    }
+    return nil
+  }
+}

@@ -1,0 +1,70 @@
+"""W2: nothing to do in a layered graph of N tasks; and its first run."""
+
+import shutil
+import time
+from collections.abc import Iterator
+
+from . import graph
+from .harness import Bench, Entry, Goal, Section, ratio
+
+SETTLED = 2  # seconds; digests of files younger than this may not be trusted yet by a stat cache
+
+
+def nothing_to_do(bench: Bench, count: int) -> Section:
+    folder = bench.scratch / "w2"
+    projects = graph.projects(bench, folder, count)
+    entries: dict[str, Entry] = {}
+    for tool, project in projects.items():
+        entry = project.entry("purser run" if tool == "purser" else tool, note=graph.TOOLS[tool].note)
+        entry.wrong, _ = project.check()
+        entries[tool] = entry
+    own = projects["purser"].folder
+    size = (own / "purser.yaml").stat().st_size
+    # A test of the size, since find does not look at a file for its name alone.
+    floor = Entry("floor: find, which stats every file", ["find", "i", "o", "-size", "+1G"], cwd=own)
+    everything = [entries["purser"], floor, *(entry for tool, entry in entries.items() if tool != "purser")]
+
+    time.sleep(SETTLED)
+    bench.run(projects["purser"].command, own)
+    bench.measure(everything, folder, rounds=9 if bench.full else 5, runs=10 if count < 10_000 else 3)
+    for tool in ("purser", "make", "ninja"):
+        if tool in entries:
+            bench.peak(entries[tool], folder)
+    if ran := projects["purser"].ran():
+        entries["purser"].wrong.append(f"runs {ran} tasks although nothing changed")
+
+    section = Section(f"W2: nothing to do in a graph of {count:,} tasks", everything)
+    if count == 10_000:
+        if "ninja" in entries:
+            section.goals.append(Goal("purser / ninja", ratio(entries["purser"], entries["ninja"]), 0.8, bar=1.0))
+        if entries["purser"].peak_kib is not None:
+            section.goals.append(Goal("peak memory", entries["purser"].peak_kib / 1024, 64, unit=" MiB"))
+        section.goals.append(Goal("the pipeline file", size / 1024, 1024, unit=" KiB"))
+    shutil.rmtree(folder)
+    return section
+
+
+def first_run(bench: Bench) -> Section:
+    count = 10_000 if bench.full else 1_000
+    folder = bench.scratch / "w2"
+    projects = graph.projects(bench, folder, count)
+    entries = {}
+    for tool, project in projects.items():
+        entries[tool] = project.entry("purser run -j 2" if tool == "purser" else tool, project.forget,
+                                      "recorded durably" if tool == "purser" else graph.TOOLS[tool].note)
+        entries[tool].count = count
+    bench.measure(list(entries.values()), folder, rounds=3, runs=1, warmup=0)
+    for tool, project in projects.items():
+        if not project.outputs_are_right():
+            entries[tool].wrong.append("leaves outputs that are missing or wrong")
+    section = Section(f"W2: the first run of {count:,} tasks, each a cp, two at a time", list(entries.values()))
+    if "ninja" in entries:
+        section.goals.append(Goal("purser / ninja", ratio(entries["purser"], entries["ninja"]), 1.0))
+    shutil.rmtree(folder)
+    return section
+
+
+def measure(bench: Bench) -> Iterator[Section]:
+    for count in graph.LAYERS:
+        yield nothing_to_do(bench, count)
+    yield first_run(bench)

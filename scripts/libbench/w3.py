@@ -1,0 +1,50 @@
+"""W3: one input of N changed, the first: what follows runs, and nothing else."""
+
+import shutil
+import time
+from collections.abc import Iterator
+
+from . import graph
+from .harness import Bench, Entry, Goal, Section, ratio
+from .w2 import SETTLED
+
+
+def one_change(bench: Bench, count: int) -> Section:
+    folder = bench.scratch / "w3"
+    projects = graph.projects(bench, folder, count)
+    entries: dict[str, Entry] = {}
+    for tool, project in projects.items():
+        entry = project.entry("purser run" if tool == "purser" else tool, project.change)
+        entry.wrong, ran = project.check()
+        entry.note = f"runs {ran:,} tasks"
+        entry.runs = 1
+        entries[tool] = entry
+    everything = list(entries.values())
+    idle = None
+    if "ninja" in projects:
+        idle = projects["ninja"].entry("ninja, nothing changed", note="the measure of the goal")
+        idle.runs = 3
+        everything.append(idle)
+
+    time.sleep(SETTLED)
+    for tool in ("purser", "ninja"):
+        if tool in projects:
+            bench.run(projects[tool].command, projects[tool].folder)
+    bench.measure(everything, folder, rounds=9 if bench.full else 5, runs=1, warmup=0)
+    if not projects["purser"].outputs_are_right():
+        entries["purser"].wrong.append("leaves outputs that are missing or wrong")
+    if (ran := projects["purser"].ran(projects["purser"].change)) != graph.NEEDED:
+        entries["purser"].wrong.append(f"runs {ran} tasks where {graph.NEEDED} are needed")
+
+    cone = graph.reachable(projects["purser"].tasks)
+    title = f"W3: one input of {count:,} changed; {graph.NEEDED} tasks have to run, {cone:,} come after it"
+    section = Section(title, everything)
+    if idle and count == 10_000:
+        section.goals.append(Goal("purser / ninja with nothing to do", ratio(entries["purser"], idle), 1.3))
+    shutil.rmtree(folder)
+    return section
+
+
+def measure(bench: Bench) -> Iterator[Section]:
+    for count in (1_000, 10_000):
+        yield one_change(bench, count)
