@@ -2,6 +2,7 @@
 #include "CSpawn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,7 +16,7 @@
 // user's) that know nothing of it.
 
 // With so many slots, the usual limit on open files comes in sight.
-enum { SLOTS = 1024, MANY = 64 };
+enum { SLOTS = 1024, MANY = 64, SETTLE_MILLISECONDS = 1000 };
 
 // What came that soon after the same signal is taken for the same: timeout(1) signals its child and then the group
 // that the child is in, npm passes on what the terminal has sent already. Nobody presses a key twice in that time.
@@ -30,6 +31,8 @@ struct slot {
   atomic_bool active;
   atomic_int child;
   atomic_int group;
+  // How many starts began and ended: odd while a process may be there that `child` does not tell.
+  atomic_uint starts;
   // Holds no command, see cspawn_watch_begin; what it got so far.
   atomic_bool watching;
   atomic_int first_interruption;
@@ -276,11 +279,30 @@ void cspawn_signals_free(int slot) {
   pthread_mutex_unlock(&lock);
 }
 
+void cspawn_signals_starting(int slot, bool starting) {
+  unsigned before = atomic_load(&slots[slot].starts);
+  if ((before & 1) != starting) atomic_store(&slots[slot].starts, before + 1);
+}
+
+bool cspawn_signals_settle(void) {
+  int end = atomic_load(&used);
+  int patience = SETTLE_MILLISECONDS;
+  for (int index = 0; index < end; index++) {
+    unsigned seen = atomic_load(&slots[index].starts);
+    while (seen & 1 && atomic_load(&slots[index].starts) == seen) {
+      if (patience-- == 0) return false;
+      poll(NULL, 0, 1);
+    }
+  }
+  return true;
+}
+
 // Under the lock, so that a stop by another thread never signals a group whose leader was reaped in between.
 void cspawn_signals_set_child(int slot, pid_t pid, pid_t group) {
   pthread_mutex_lock(&lock);
   atomic_store(&slots[slot].child, pid);
   atomic_store(&slots[slot].group, group);
+  cspawn_signals_starting(slot, false);
   pthread_mutex_unlock(&lock);
 }
 

@@ -58,7 +58,7 @@ extension TaskState {
 extension TaskCache {
   /// Every task of a pipeline, as it stands now, in the pipeline's order. O(tasks + declared files).
   package func states(of pipeline: Pipeline) throws(PurserError) -> [TaskState] {
-    let plan = try Planner(cache: self, pipeline: pipeline).plan()
+    let plan = try Planner(cache: self, pipeline: pipeline).plan(isThorough: true)
     var states: [TaskState] = []
     for (task, entry) in zip(pipeline.tasks, plan.entries) {
       guard let entry else { continue }
@@ -73,6 +73,8 @@ extension TaskCache {
         if !subtasks.isEmpty { state.items = (subtasks.count { $0.isDone }, subtasks.count) }
       } else if let decision = entry.assessment?.decision {
         state.take(decision, record)
+      } else if entry.error == nil {
+        state.take(.run(entry.reasons), record)
       } else {
         state.word = "error"
         state.areInputsSame = false

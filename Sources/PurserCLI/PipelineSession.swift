@@ -4,16 +4,17 @@ import PurserPipeline
 
 extension Session {
   /// The pipeline file of a project, or `nil` where there is none. What is wrong with it is printed, all of it.
-  func pipelineFile(_ project: Project) throws -> (file: PipelineFile, name: String)? {
+  func pipelineFile(_ project: Project) throws -> (file: PipelineFile, source: PipelineSource)? {
     let loader = PipelineLoader(project: project)
-    do {
-      return try loader.load()
-    } catch let error as PipelineFileError {
-      let name = loader.find()?.name.escaped ?? "purser.yaml"
-      for diagnostic in error.diagnostics { show(diagnostic, name) }
+    guard let source = try loader.source() else { return nil }
+    do throws(PipelineFileError) {
+      return (try loader.file(of: source), source)
+    } catch {
+      for diagnostic in error.diagnostics { show(diagnostic, source.name) }
       let count = error.diagnostics.count { $0.severity == .error }
       throw PurserError(
-        .pipeline, "\(name) has \(count == 1 ? "an error" : "\(count) errors"); mend it, and look with 'purser lint'")
+        .pipeline,
+        "\(source.name) has \(count == 1 ? "an error" : "\(count) errors"); mend it, and look with 'purser lint'")
     }
   }
 
@@ -26,14 +27,15 @@ extension Session {
   ///
   /// - Throws: `missing` where there is no pipeline file, `usage` for a graph that is not in it, `pipeline` for one that
   ///   cannot be run.
-  func pipeline() throws -> (cache: TaskCache, pipeline: Pipeline) {
+  func planner() throws -> Planner {
     var project = try plainProject()
-    guard let (file, name) = try pipelineFile(project) else {
+    guard let (file, source) = try pipelineFile(project) else {
       throw PurserError(
         .missing,
         "there is no purser.yaml or kptn.yaml in '\(project.root.printable)'; write one (see 'purser schema'), or put "
           + "'purser exec … --' before single steps")
     }
+    let name = source.name
     for warning in file.warnings { show(warning, name) }
     let chosen = chosenGraph
     guard let graph = PipelineLoader.graph(chosen, of: file) else {
@@ -49,11 +51,33 @@ extension Session {
     guard !findings.contains(where: { $0.severity == .error }) else {
       throw PurserError(.pipeline, "graph '\(graph.name)' of \(name) cannot be run as it is")
     }
+    // Warnings are to be shown each time: a plan that is kept would be found without a look at the file.
+    let isClean = findings.isEmpty && file.warnings.isEmpty
+    let keeping = isClean ? keeping(source, project) : nil
     project.pipeline = file.cacheNamespace ?? graph.name
-    let cache = TaskCache(project: project, environment: environment)
-    return (
-      cache, try Pipeline(graph, of: file, named: name, project: project, environment: environment)
+    return Planner(
+      cache: TaskCache(project: project, environment: environment),
+      pipeline: try Pipeline(graph, of: file, named: name, project: project, environment: environment),
+      keptAt: keeping)
+  }
+
+  /// Where the plan of a graph is kept.
+  private func keeping(_ source: PipelineSource, _ project: Project) -> (path: ByteString, key: Digest) {
+    (
+      PlanCache.path(graph: chosenGraph, project: project),
+      PlanCache.key(source, graph: chosenGraph, project: project, environment: environment)
     )
+  }
+
+  /// How many tasks the graph has and what they take, if all are known to be fresh by the plan that was kept: without
+  /// reading the file's text or any record. `nil` where a closer look is needed.
+  func untouchedPlan() throws -> (tasks: Int, savedMicroseconds: Int64)? {
+    let project = try plainProject()
+    guard let source = try PipelineLoader(project: project).source() else { return nil }
+    let (path, key) = keeping(source, project)
+    guard let plan = PlanCache(at: path, key: key) else { return nil }
+    return TaskCache(project: project, environment: environment).isUntouched(plan)
+      ? (plan.taskCount, plan.savedMicroseconds) : nil
   }
 
   /// `--pipeline`, else `PURSER_PIPELINE`; `nil` where nobody chose.

@@ -11,10 +11,12 @@ let planCommand = CommandSpec(
     """
 ) { invocation in
   let session = try Session(invocation)
-  let (cache, pipeline) = try session.pipeline()
+  let planner = try session.planner()
+  let (cache, pipeline) = (planner.cache, planner.pipeline)
   var options = DecisionOptions()
   options.isForced = invocation.has("force")
-  let plan = try Planner(cache: cache, pipeline: pipeline).plan(invocation.operands.map(\.escaped), options)
+  let plan = try planner.plan(
+    invocation.operands.map(\.escaped), options, isThorough: session.console.isJSON)
   cache.saveStatCache()
   let console = session.console
   if console.isJSON {
@@ -80,10 +82,11 @@ let lintCommand = CommandSpec(
   var findings: [Diagnostic] = []
   var name = "purser.yaml"
   do {
-    guard let (file, fileName) = try loader.load() else {
+    guard let source = try loader.source() else {
       throw PurserError(.missing, "there is no purser.yaml or kptn.yaml in '\(project.root.printable)'")
     }
-    name = fileName
+    name = source.name
+    let file = try loader.file(of: source)
     findings = file.warnings
     let wanted = invocation.operands.map(\.escaped)
     for graph in wanted where !file.graphs.contains(where: { $0.name == graph }) {
@@ -94,7 +97,6 @@ let lintCommand = CommandSpec(
       for finding in file.checks(graph: graph.name) where !findings.contains(finding) { findings.append(finding) }
     }
   } catch let error as PipelineFileError {
-    name = loader.find()?.name.escaped ?? name
     findings = error.diagnostics
   }
   let errors = findings.count { $0.severity == .error }

@@ -19,9 +19,18 @@ let runCommand = CommandSpec(
     """
 ) { invocation in
   let session = try Session(invocation)
-  let (cache, pipeline) = try session.pipeline()
   var options = RunOptions()
   options.jobs = try session.jobs()
+  let isPlain = invocation.operands.isEmpty && !invocation.has("force") && !invocation.has("subset")
+  if isPlain, !session.console.isJSON, session.console.verbosity != .verbose {
+    let start = Timestamp.microseconds(TaskCache.now()) ?? 0
+    if let untouched = try session.untouchedPlan() {
+      let took = (Timestamp.microseconds(TaskCache.now()) ?? 0) - start
+      RunDisplay.sayUntouched(session.console, untouched.tasks, saved: untouched.savedMicroseconds, took: took)
+      return 0
+    }
+  }
+  let planner = try session.planner()
   options.keepsGoing = invocation.has("keep-going")
   options.isForced = invocation.has("force")
   options.mayRestore = !invocation.has("no-restore")
@@ -32,11 +41,10 @@ let runCommand = CommandSpec(
     }
     options.subset = try subset.flatMap { try session.keys(inFileOrGiven: $0) }
   }
-  try cache.prepareStore()
+  try planner.cache.prepareStore()
   let display = RunDisplay(session.console, jobs: options.jobs)
-  let summary = try Runner(cache: cache, pipeline: pipeline, options: options) { display.show($0) }.run(
-    invocation.operands.map(\.escaped))
-  display.finish(summary, pipeline)
+  let summary = try Runner(planner, options: options) { display.show($0) }.run(invocation.operands.map(\.escaped))
+  display.finish(summary, planner.pipeline)
   return summary.exitCode
 }
 

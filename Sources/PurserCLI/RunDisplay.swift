@@ -183,11 +183,20 @@ final class RunDisplay: Sendable {
     }
     let order = ["ran", "restored", "fresh", "failed", "interrupted", "skipped"]
     let parts = order.compactMap { word in counts[word].map { "\($0) \(word)" } }
-    let total = counts.values.reduce(0, +)
+    Self.say(console, counts.values.reduce(0, +), parts, saved, summary.microseconds)
+  }
+
+  /// The sums where nothing was to be done, and nothing was looked at closely.
+  static func sayUntouched(_ console: Console, _ tasks: Int, saved: Int64, took: Int64) {
+    say(console, tasks, ["\(tasks) fresh"], saved, took)
+  }
+
+  private static func say(_ console: Console, _ total: Int, _ parts: [String], _ saved: Int64, _ took: Int64) {
+    guard console.verbosity != .quiet else { return }
     var text = "\(total) \(total == 1 ? "task" : "tasks"): \(parts.joined(separator: ", "))"
-    text += ", in \(Timestamp.duration(microseconds: summary.microseconds))"
+    text += ", in \(Timestamp.duration(microseconds: took))"
     if saved > 0 { text += "; saved \(Timestamp.duration(microseconds: saved))" }
-    if console.verbosity != .quiet { console.note(text) }
+    console.note(text)
   }
 }
 

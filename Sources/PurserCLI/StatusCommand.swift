@@ -58,8 +58,8 @@ extension Session {
   fileprivate func states() throws -> (cache: TaskCache, states: [TaskState]) {
     let project = try plainProject()
     if let (file, _) = try pipelineFile(project), hasGraph(in: file) {
-      let (cache, pipeline) = try pipeline()
-      return (cache, try cache.states(of: pipeline))
+      let planner = try planner()
+      return (planner.cache, try planner.cache.states(of: planner.pipeline))
     }
     let cache = try cache()
     return (cache, try cache.states())

@@ -31,7 +31,9 @@ struct Descendants {
     let own = getpid()
     known.insert(ProcessIdentity(command))
     let links = Set(pipes.map { "pipe:[\($0)]" })
-    let adoptable = signals.isAlone ? Set(ProcessTable.childrenOfFirstThread()).subtracting(earlier) : []
+    // In this order: another command that starts in between is not alone any more.
+    let children = ProcessTable.childrenOfFirstThread()
+    let adoptable = signals.isAlone ? Set(children).subtracting(earlier) : []
     for entry in table.entries where entry.startTime >= command.startTime && entry.pid != own {
       let belongs = (ownGroup && entry.group == command.pid) || entry.session == command.pid
       if belongs || (entry.parent == own && isOrphan(entry, adoptable, links)) { known.insert(ProcessIdentity(entry)) }
@@ -57,7 +59,9 @@ struct Descendants {
 
   private func isOrphan(_ entry: ProcessTable.Entry, _ adoptable: Set<Int32>, _ links: Set<String>) -> Bool {
     if entry.pid == command.pid || cspawn_signals_is_child(entry.pid) { return false }
-    if !entry.isZombie && ProcessTable.process(entry.pid, hasOpen: links) { return true }
-    return adoptable.contains(entry.pid)
+    if adoptable.contains(entry.pid) { return true }
+    func isHolder() -> Bool { !entry.isZombie && ProcessTable.process(entry.pid, hasOpen: links) }
+    // Another command that is just being started has copies of everything until it is executed, and is not known yet.
+    return isHolder() && cspawn_signals_settle() && !cspawn_signals_is_child(entry.pid) && isHolder()
   }
 }

@@ -74,7 +74,14 @@ package struct LocalExecutor: Executor {
     let error = try makePipe(for: name)
     let pipes = [output.inode, error.inode]
     let time = MonotonicTime.now()
-    let process = try spawner.spawn(output: output.writing.number, error: error.writing.number)
+    signals.announce()
+    let process: Spawner.Spawned
+    do throws(ExecutionError) {
+      process = try spawner.spawn(output: output.writing.number, error: error.writing.number)
+    } catch {
+      signals.renounce()
+      throw error
+    }
     signals.register(pid: process.pid, group: ownGroup ? process.pid : nil)
     let descendants = ProcessTable.entry(of: process.pid).map {
       Descendants(of: $0, ownGroup: ownGroup, pipes: pipes, earlier: earlier)

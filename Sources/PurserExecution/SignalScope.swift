@@ -42,6 +42,16 @@ struct SignalScope: ~Copyable {
       number: signal.number, fromTerminal: signal.origin == Self.originKernel, isEcho: signal.is_echo)
   }
 
+  /// Tells that the command is about to be started, so that it is not taken for what another one left behind.
+  func announce() {
+    cspawn_signals_starting(slot, true)
+  }
+
+  /// Takes that back.
+  func renounce() {
+    cspawn_signals_starting(slot, false)
+  }
+
   /// Makes the command known, so that stopping this process stops it; zeroes make it unknown, before it is reaped.
   func register(pid: Int32, group: Int32?) {
     cspawn_signals_set_child(slot, pid, group ?? 0)

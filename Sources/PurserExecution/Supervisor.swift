@@ -205,14 +205,16 @@ struct Supervisor: ~Copyable {
 
   private mutating func reap(_ signals: borrowing SignalScope) {
     duration = started.duration(to: MonotonicTime.now())
-    // Before the command is reaped, and its number can become a stranger's.
-    signals.register(pid: 0, group: nil)
+    // Before the command is reaped, and its number can become a stranger's: none may be stopped then. Its own is told
+    // until it is reaped, so that nobody else takes it for an orphan.
+    signals.register(pid: process.pid, group: nil)
     var signalled = false
     var status: Int32 = 0
     // Without a result (somebody else in this process reaped it), the code is unknown; taken for a kill.
     if cspawn_reap(process.pidfd.number, &signalled, &status) == 1 {
       exit = signalled ? .signalled(status) : .exited(status)
     }
+    signals.register(pid: 0, group: nil)
     if signals.hasAdopted { descendants?.reap() }
     phase = .ended(passUntil: timedOut ? MonotonicTime.now().advanced(by: command.grace) : nil)
     first.commandEnded()

@@ -30,7 +30,7 @@ package struct FileHasher: Sendable {
   }
 
   /// Asked of the system only where it matters: three system calls, which a hit can do without.
-  var workers: Int { requestedWorkers ?? WorkerThreads.processors }
+  package var workers: Int { requestedWorkers ?? WorkerThreads.processors }
 
   /// The digest of a file's content: from the cache (one system call), else read.
   ///

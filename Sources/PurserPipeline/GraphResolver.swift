@@ -20,13 +20,12 @@ struct GraphResolver {
   private var merged = 0
   private var configBytes = 0
   private var isExhausted = false
-  /// Whether a graph lacks what it extends, so that the absence of tasks says nothing.
-  private var lacksParent = false
 
   private enum State {
     case untouched
     case open
-    case done([GraphDefinition.Node])
+    /// Not whole where a graph that it extends is missing, so that the absence of tasks says nothing.
+    case done([GraphDefinition.Node], isWhole: Bool)
   }
 
   init(_ sources: [GraphSource], config: [ConfigMember], tasks: [TaskDefinition]) {
@@ -42,10 +41,11 @@ struct GraphResolver {
     let base = Self.object(config)
     var result: [GraphDefinition] = []
     for (index, source) in sources.enumerated() {
-      lacksParent = false
-      let nodes = nodes(of: index, &parser)
-      if nodes.isEmpty, !source.isBroken, !lacksParent, !isExhausted {
-        parser.error("graph \(quoted(source.name)) has no tasks; list some in its 'tasks', or extend one that has", at: source.mark)
+      let (nodes, isWhole) = nodes(of: index, &parser)
+      if nodes.isEmpty, isWhole {
+        parser.error(
+          "graph \(quoted(source.name)) has no tasks; list some in its 'tasks', or extend one that has", at: source.mark
+        )
       }
       var text = base
       if !source.config.isEmpty, !isExhausted {
@@ -79,30 +79,34 @@ struct GraphResolver {
 
   // MARK: Merging
 
-  private mutating func nodes(of index: Int, _ parser: inout PipelineParser) -> [GraphDefinition.Node] {
-    if case .done(let nodes) = states[index] { return nodes }
+  private typealias Merged = (nodes: [GraphDefinition.Node], isWhole: Bool)
+
+  private mutating func nodes(of index: Int, _ parser: inout PipelineParser) -> Merged {
+    if case .done(let nodes, let isWhole) = states[index] { return (nodes, isWhole) }
     states[index] = .open
     stack.append(index)
-    let nodes = merge(sources[index], &parser)
+    let (nodes, isWhole) = merge(sources[index], &parser)
     stack.removeLast()
-    states[index] = .done(nodes)
-    return nodes
+    states[index] = .done(nodes, isWhole: isWhole)
+    return (nodes, isWhole)
   }
 
-  private mutating func merge(_ source: GraphSource, _ parser: inout PipelineParser) -> [GraphDefinition.Node] {
+  private mutating func merge(_ source: GraphSource, _ parser: inout PipelineParser) -> Merged {
     var nodes: [GraphDefinition.Node] = []
+    var isWhole = !source.isBroken
     var places: [String: Int] = [:]
     var origins: [String: String] = [:]
     for parent in source.parents {
-      guard let inherited = inherited(parent, by: source, &parser) else {
-        lacksParent = true
+      guard let (inherited, isParentWhole) = inherited(parent, by: source, &parser) else {
+        isWhole = false
         continue
       }
+      isWhole = isWhole && isParentWhole
       let overrides = overrides(parent, inherited, &parser)
       merged += inherited.count
       guard merged <= Self.maximumMerged else {
         exhaust(parent.mark, &parser)
-        return []
+        return ([], false)
       }
       for node in inherited where places[node.task] == nil {
         places[node.task] = nodes.count
@@ -126,18 +130,17 @@ struct GraphResolver {
       let names = entry.dependencies.map(\.name)
       nodes.append(.init(task: entry.task, dependencies: names, arguments: entry.arguments, mark: entry.mark))
     }
-    checkOwn(nodes[firstOwn...], places, source, &parser)
-    return nodes
+    checkOwn(nodes[firstOwn...], places, source, isWhole, &parser)
+    return (nodes, isWhole)
   }
 
   private mutating func inherited(
     _ parent: GraphSource.Parent, by source: GraphSource, _ parser: inout PipelineParser
-  ) -> [GraphDefinition.Node]? {
+  ) -> Merged? {
     guard let index = graphs[parent.graph] else {
-      let hint = parser.hint(parent.graph, among: sources.map(\.name))
+      let next = parser.log.hint(parent.graph, among: sources.map(\.name), else: "; define it in 'graphs'")
       parser.error(
-        "graph \(quoted(source.name)) extends \(quoted(parent.graph)), which is not defined"
-          + (hint.isEmpty ? "; define it in 'graphs'" : hint), at: parent.mark)
+        "graph \(quoted(source.name)) extends \(quoted(parent.graph)), which is not defined" + next, at: parent.mark)
       return nil
     }
     if case .open = states[index] {
@@ -167,19 +170,20 @@ struct GraphResolver {
         continue
       }
       let message = "'args' are given for task \(quoted(task)), which graph \(quoted(parent.graph)) does not have"
-      let hint = parser.hint(task, among: names)
-      let next = hint.isEmpty ? "; remove them" : hint
-      parser.report(Diagnostic(parser.dialect == .purser ? .error : .warning, message + next, at: mark))
+      let next = parser.log.hint(task, among: names, else: "; remove them")
+      parser.log.report(Diagnostic(parser.dialect == .purser ? .error : .warning, message + next, at: mark))
     }
     return result
   }
 
   private static func laid(_ values: [Argument], over base: [Argument]) -> [Argument] {
     var result = base
+    var places = Dictionary(base.enumerated().map { ($0.element.name, $0.offset) }) { first, _ in first }
     for value in values {
-      if let place = base.firstIndex(where: { $0.name == value.name }) {
+      if let place = places[value.name] {
         result[place] = value
       } else {
+        places[value.name] = result.count
         result.append(value)
       }
     }
@@ -189,27 +193,26 @@ struct GraphResolver {
   // MARK: Checks of a graph's own entries; those that it inherits were checked where they stand
 
   private func checkOwn(
-    _ own: ArraySlice<GraphDefinition.Node>, _ places: [String: Int], _ source: GraphSource,
+    _ own: ArraySlice<GraphDefinition.Node>, _ places: [String: Int], _ source: GraphSource, _ isWhole: Bool,
     _ parser: inout PipelineParser
   ) {
     for entry in source.entries {
       if !knownTasks.contains(entry.task), !tasks.isEmpty {
-        let hint = parser.hint(entry.task, among: tasks.map(\.name))
+        let next = parser.log.hint(entry.task, among: tasks.map(\.name), else: "; define it in 'tasks'")
         parser.error(
-          "graph \(quoted(source.name)) has the task \(quoted(entry.task)), which is not defined"
-            + (hint.isEmpty ? "; define it in 'tasks'" : hint), at: entry.mark)
+          "graph \(quoted(source.name)) has the task \(quoted(entry.task)), which is not defined" + next,
+          at: entry.mark)
       }
+      guard isWhole else { continue }
       for use in entry.dependencies where places[use.name] == nil {
-        if source.isBroken { continue }
-        let isDefined = knownTasks.contains(use.name)
-        var hint = ""
-        if !isDefined { hint = parser.hint(use.name, among: source.entries.map(\.task)) }
-        if !isDefined, hint.isEmpty { hint = parser.hint(use.name, among: tasks.map(\.name)) }
-        let next = hint.isEmpty ? "; add it to the 'tasks' of the graph" : hint
-        parser.error(
-          "task \(quoted(entry.task)) comes after \(quoted(use.name)), which is "
-            + (isDefined || knownTasks.isEmpty ? "not in graph \(quoted(source.name))" : "not defined") + next,
-          at: use.mark)
+        let task = "task \(quoted(entry.task)) comes after \(quoted(use.name)), which is"
+        if knownTasks.contains(use.name) || knownTasks.isEmpty {
+          parser.error("\(task) not in graph \(quoted(source.name)); add it to the graph's 'tasks'", at: use.mark)
+          continue
+        }
+        var next = parser.log.hint(use.name, among: tasks.map(\.name), else: "; define it")
+        next = parser.log.hint(use.name, among: source.entries.map(\.task), else: next)
+        parser.error("\(task) not defined\(next)", at: use.mark)
       }
     }
     // What a graph inherits is free of cycles already, and does not come after its own.
@@ -218,7 +221,7 @@ struct GraphResolver {
       node.dependencies.compactMap { places[$0].flatMap { $0 >= start ? $0 - start : nil } }
     }
     for cycle in Cycles.find(successors) {
-      parser.report(Cycles.diagnostic(cycle.map { own[start + $0] }))
+      parser.log.report(Cycles.diagnostic(cycle.map { own[start + $0] }))
     }
   }
 

@@ -156,12 +156,16 @@ private struct Encoder {
     for task in file.tasks { write(task) }
     write(file.graphs.count)
     for graph in file.graphs { write(graph) }
-    write(file.warnings.count)
-    for warning in file.warnings {
-      write(warning.severity.rawValue)
-      write(warning.message)
-      write(warning.mark == nil ? 0 : 1)
-      if let mark = warning.mark { write(mark) }
+    write(file.warnings)
+  }
+
+  private mutating func write(_ diagnostics: [Diagnostic]) {
+    write(diagnostics.count)
+    for diagnostic in diagnostics {
+      write(diagnostic.severity == .error ? 1 : 0)
+      write(diagnostic.message)
+      write(diagnostic.mark == nil ? 0 : 1)
+      if let mark = diagnostic.mark { write(mark) }
     }
   }
 
@@ -169,6 +173,8 @@ private struct Encoder {
     write(graph.name)
     write(graph.config.text)
     write(graph.mark)
+    write(graph.findings == nil ? 0 : 1)
+    if let findings = graph.findings { write(findings) }
     write(graph.nodes.count)
     for node in graph.nodes {
       write(node.task)
@@ -259,14 +265,16 @@ private struct Decoder {
     file.rFolders = readStringList()
     file.tasks = readList { $0.readTask() }
     file.graphs = readList { $0.readGraph() }
-    file.warnings = readList { decoder in
-      let severity = Diagnostic.Severity(rawValue: decoder.readString())
-      if severity == nil { decoder.isDamaged = true }
-      let message = decoder.readString()
-      let mark = decoder.readNumber() == 0 ? nil : decoder.readMark()
-      return Diagnostic(severity ?? .warning, message, at: mark)
-    }
+    file.warnings = readDiagnostics()
     return isDamaged || offset != bytes.count ? nil : file
+  }
+
+  private mutating func readDiagnostics() -> [Diagnostic] {
+    readList { decoder in
+      let severity: Diagnostic.Severity = decoder.readNumber() == 1 ? .error : .warning
+      let message = decoder.readString()
+      return Diagnostic(severity, message, at: decoder.readNumber() == 0 ? nil : decoder.readMark())
+    }
   }
 
   private mutating func readStrings() {
@@ -353,6 +361,7 @@ private struct Decoder {
     let name = readString()
     let config = ConfigValue(text: readString())
     let mark = readMark()
+    let findings = readNumber() == 0 ? nil : readDiagnostics()
     let nodes = readList { decoder in
       let task = decoder.readString()
       let dependencies = decoder.readStringList()
@@ -360,7 +369,9 @@ private struct Decoder {
       return GraphDefinition.Node(
         task: task, dependencies: dependencies, arguments: arguments, mark: decoder.readMark())
     }
-    return GraphDefinition(name: name, nodes: nodes, config: config, mark: mark)
+    var graph = GraphDefinition(name: name, nodes: nodes, config: config, mark: mark)
+    graph.findings = findings
+    return graph
   }
 
   private mutating func readTask() -> TaskDefinition {

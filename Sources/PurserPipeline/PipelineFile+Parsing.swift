@@ -6,8 +6,8 @@ extension PipelineFile {
 
   /// Reads and checks a pipeline file. O(size) but for what budgets bound: nesting, aliases, inheritance.
   ///
-  /// Checked for every graph are names, keys and cycles; ``checks(graph:)`` looks at what tasks of one graph mean for
-  /// each other.
+  /// Names, keys and cycles refuse the file. What tasks of one graph mean for each other refuses only that graph, and is
+  /// what ``checks(graph:)`` says.
   ///
   /// - Parameters:
   ///   - bytes: The file's content: YAML 1.1 in UTF-8.
@@ -40,11 +40,12 @@ extension PipelineFile {
       throw PipelineFileError([Diagnostic(.error, "the file is empty; define 'tasks', and 'graphs' of them", at: nil)])
     }
     var parser = PipelineParser(dialect: dialect, defaultGraph: defaultGraph)
-    for duplicate in duplicates { parser.report(duplicate) }
+    for duplicate in duplicates { parser.log.report(duplicate) }
     var file = parser.parse(root)
-    let diagnostics = parser.sorted()
-    guard parser.errorCount == 0 else { throw PipelineFileError(diagnostics) }
+    let diagnostics = parser.log.sorted
+    guard parser.log.errorCount == 0 else { throw PipelineFileError(diagnostics) }
     file.warnings = diagnostics
+    for index in file.graphs.indices { file.graphs[index].findings = file.findings(file.graphs[index]) }
     return file
   }
 

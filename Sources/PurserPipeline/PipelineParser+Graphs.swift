@@ -44,7 +44,7 @@ extension PipelineParser {
   private mutating func parseGraph(_ entry: YAMLEntry) -> GraphSource {
     var graph = GraphSource(name: entry.key, mark: entry.mark)
     let owner = "of graph \(quoted(entry.key))"
-    let problems = errorCount
+    let problems = log.errorCount
     for entry in entries(of: entry.value, "graph \(quoted(entry.key))") {
       switch GraphKey(rawValue: entry.key) {
       case .extends: graph.parents = parents(entry.value, "'extends' \(owner)")
@@ -53,20 +53,20 @@ extension PipelineParser {
       case nil: unknownKey(entry, of: owner, among: GraphKey.allCases.map(\.rawValue))
       }
     }
-    graph.isBroken = errorCount > problems
+    graph.isBroken = log.errorCount > problems
     return graph
   }
 
-  private mutating func parents(_ node: YAMLNode, _ field: String) -> [GraphSource.Parent] {
+  private mutating func parents(_ node: YAMLNode, _ field: @autoclosure () -> String) -> [GraphSource.Parent] {
     if node.isNull { return [] }
-    guard case .sequence(let elements) = node.content else { return parent(node, field).map { [$0] } ?? [] }
-    return elements.compactMap { parent($0, field) }
+    guard case .sequence(let elements) = node.content else { return parent(node, field()).map { [$0] } ?? [] }
+    return elements.compactMap { parent($0, field()) }
   }
 
-  private mutating func parent(_ node: YAMLNode, _ field: String) -> GraphSource.Parent? {
+  private mutating func parent(_ node: YAMLNode, _ field: @autoclosure () -> String) -> GraphSource.Parent? {
     guard case .mapping(let members) = node.content else {
       guard let name = node.isNull ? "" : node.text.map(trimmed), !name.isEmpty else {
-        error("\(field) must name a graph, not \(node.text == "" ? "an empty text" : node.kind)", at: node.mark)
+        error("\(field()) must name a graph, not \(node.text == "" ? "an empty text" : node.kind)", at: node.mark)
         return nil
       }
       return GraphSource.Parent(graph: name, mark: node.mark)
@@ -76,18 +76,18 @@ extension PipelineParser {
     for entry in members {
       switch ParentKey(rawValue: entry.key) {
       case .graph:
-        parent = text(entry.value, "'graph' in \(field)").map {
+        parent = text(entry.value, "'graph' in \(field())").map {
           GraphSource.Parent(graph: trimmed($0), mark: entry.value.mark)
         }
       case .args:
-        for task in entries(of: entry.value, "'args' in \(field)") {
-          let values = self.arguments(task.value, "'args' for task \(quoted(task.key)) in \(field)")
+        for task in entries(of: entry.value, "'args' in \(field())") {
+          let values = self.arguments(task.value, "'args' for task \(quoted(task.key)) in \(field())")
           arguments.append((task.key, task.mark, values))
         }
-      case nil: unknownKey(entry, of: "in \(field)", among: ParentKey.allCases.map(\.rawValue))
+      case nil: unknownKey(entry, of: "in \(field())", among: ParentKey.allCases.map(\.rawValue))
       }
     }
-    if parent == nil { error("an entry of \(field) has no 'graph'; name the graph that is extended", at: node.mark) }
+    if parent == nil { error("an entry of \(field()) has no 'graph'; name the graph that is extended", at: node.mark) }
     parent?.arguments = arguments
     return parent
   }
@@ -100,7 +100,7 @@ extension PipelineParser {
     }
     return entries.map { entry in
       var result = GraphSource.Entry(task: entry.key, mark: entry.mark, dependencies: [], arguments: [])
-      let field = "task \(quoted(entry.key)) \(owner)"
+      var field: String { "task \(quoted(entry.key)) \(owner)" }
       guard case .mapping(let members) = entry.value.content else {
         result.dependencies = dependencies(entry.value, field)
         return result
@@ -117,14 +117,14 @@ extension PipelineParser {
   }
 
   /// Nothing, a name, or a list of names; each once. kptn passes over empty ones.
-  mutating func dependencies(_ node: YAMLNode, _ field: String) -> [NameUse] {
+  mutating func dependencies(_ node: YAMLNode, _ field: @autoclosure () -> String) -> [NameUse] {
     if node.isNull { return [] }
     let elements: [YAMLNode]
     switch node.content {
     case .scalar: elements = [node]
     case .sequence(let nodes): elements = nodes
     case .mapping:
-      error("\(field) must be a task, a list of tasks, or nothing, not a mapping", at: node.mark)
+      error("\(field()) must be a task, a list of tasks, or nothing, not a mapping", at: node.mark)
       return []
     }
     var seen: Set<String> = []
@@ -133,11 +133,11 @@ extension PipelineParser {
     for element in elements {
       let name = element.isNull ? "" : element.text.map(trimmed)
       guard let name else {
-        error("\(field) comes after tasks, which are named by texts, not by \(element.kind)", at: element.mark)
+        error("\(field()) comes after tasks, which are named by texts, not by \(element.kind)", at: element.mark)
         continue
       }
       if name.isEmpty {
-        if dialect == .purser { error("\(field) has an empty name; name a task, or remove it", at: element.mark) }
+        if dialect == .purser { error("\(field()) has an empty name; name a task, or remove it", at: element.mark) }
         continue
       }
       if elements.count == 1 || seen.insert(name).inserted { result.append(NameUse(name: name, mark: element.mark)) }

@@ -22,7 +22,8 @@ extension PipelineParser {
   }
 
   private mutating func parse(_ node: YAMLNode, into task: inout TaskDefinition, _ after: inout [NameUse]) {
-    let owner = "of task \(quoted(task.name))"
+    let name = task.name
+    var owner: String { "of task \(quoted(name))" }
     guard case .mapping(let entries) = node.content else {
       if node.isNull {
         error("task \(quoted(task.name)) has neither 'file' nor 'command'; give it one", at: task.mark)
@@ -31,7 +32,7 @@ extension PipelineParser {
       }
       return
     }
-    var marks: [TaskKey: SourceMark] = [:]
+    var marks: FieldMarks = FieldMarks()
     var hasUnknownKey = false
     for entry in entries {
       guard let key = TaskKey(rawValue: entry.key), key != .after || dialect == .purser else {
@@ -46,88 +47,89 @@ extension PipelineParser {
   }
 
   private mutating func parse(
-    _ key: TaskKey, _ node: YAMLNode, _ field: String, into task: inout TaskDefinition, _ after: inout [NameUse]
+    _ key: TaskKey, _ node: YAMLNode, _ field: @autoclosure () -> String, into task: inout TaskDefinition,
+    _ after: inout [NameUse]
   ) {
     switch key {
-    case .file: parseFile(node, field, into: &task)
-    case .command: task.command = command(node, field)
-    case .after: after = dependencies(node, field)
-    case .code: task.code = texts(node, field)
-    case .inputs: task.inputs = texts(node, field)
-    case .outputs: task.outputs = texts(node, field)
-    case .exclude: task.excludes = texts(node, field)
-    case .env: task.environment = variables(node, field)
-    case .tools: task.tools = texts(node, field)
-    case .args: task.arguments = arguments(node, field)
-    case .cacheResult: task.cachesResult = flag(node, field)
-    case .iterableItem: task.iterableItem = names(node, field)
-    case .mapOver: task.mapOver = names(node, field)
-    case .bundleSize: task.bundleSize = integer(node, field, 1...(.max))
-    case .groupSize: task.groupSize = integer(node, field, 1...(.max))
-    case .prefixArgs: task.prefixArguments = text(node, field)
-    case .cliArgs: task.commandLineArguments = text(node, field)
-    case .logs: task.logs = text(node, field)
-    case .tags: task.tags = texts(node, field)
-    case .compute: _ = entries(of: node, field)
-    case .timeout: task.timeoutMilliseconds = duration(node, field)
-    case .retries: task.retries = integer(node, field, 0...1000) ?? 0
-    case .priority: task.priority = integer(node, field, -1_000_000...1_000_000) ?? 0
-    case .pure: task.isPure = flag(node, field)
-    case .keepOutputs: task.keepsOutputs = flag(node, field)
+    case .file: parseFile(node, field(), into: &task)
+    case .command: task.command = command(node, field())
+    case .after: after = dependencies(node, field())
+    case .code: task.code = texts(node, field())
+    case .inputs: task.inputs = texts(node, field())
+    case .outputs: task.outputs = texts(node, field())
+    case .exclude: task.excludes = texts(node, field())
+    case .env: task.environment = variables(node, field())
+    case .tools: task.tools = texts(node, field())
+    case .args: task.arguments = arguments(node, field())
+    case .cacheResult: task.cachesResult = flag(node, field())
+    case .iterableItem: task.iterableItem = names(node, field())
+    case .mapOver: task.mapOver = names(node, field())
+    case .bundleSize: task.bundleSize = integer(node, field(), 1...(.max))
+    case .groupSize: task.groupSize = integer(node, field(), 1...(.max))
+    case .prefixArgs: task.prefixArguments = text(node, field())
+    case .cliArgs: task.commandLineArguments = text(node, field())
+    case .logs: task.logs = text(node, field())
+    case .tags: task.tags = texts(node, field())
+    case .compute: _ = entries(of: node, field())
+    case .timeout: task.timeoutMilliseconds = duration(node, field())
+    case .retries: task.retries = integer(node, field(), 0...1000) ?? 0
+    case .priority: task.priority = integer(node, field(), -1_000_000...1_000_000) ?? 0
+    case .pure: task.isPure = flag(node, field())
+    case .keepOutputs: task.keepsOutputs = flag(node, field())
     }
   }
 
   /// `x.py:function`.
-  private mutating func parseFile(_ node: YAMLNode, _ field: String, into task: inout TaskDefinition) {
-    guard let text = text(node, field) else { return }
+  private mutating func parseFile(_ node: YAMLNode, _ field: @autoclosure () -> String, into task: inout TaskDefinition)
+  {
+    guard let text = text(node, field()) else { return }
     let colon = text.utf8.lastIndex(of: UInt8(ascii: ":"))
     let path = trimmed(text[..<(colon ?? text.endIndex)])
     let function = colon.map { trimmed(text[text.index(after: $0)...]) }
     guard !path.isEmpty else {
-      error("\(field) names no file before the ':'; write 'file.py:function'", at: node.mark)
+      error("\(field()) names no file before the ':'; write 'file.py:function'", at: node.mark)
       return
     }
     task.file = path
     task.function = function?.isEmpty == true ? nil : function
   }
 
-  private mutating func command(_ node: YAMLNode, _ field: String) -> TaskDefinition.CommandForm? {
+  private mutating func command(_ node: YAMLNode, _ field: @autoclosure () -> String) -> TaskDefinition.CommandForm? {
     switch node.content {
-    case .scalar: return text(node, field).map { .shell($0) }
-    case .sequence:
-      let words = texts(node, field, allowsEmpty: true)
-      guard words.first?.isEmpty == false else {
-        if diagnostics.last?.mark != node.mark {
-          error("\(field) has no program; write at least one word", at: node.mark)
-        }
-        return nil
+    case .scalar: return text(node, field()).map { .shell($0) }
+    case .sequence(let elements):
+      let words = texts(node, field(), allowsEmpty: true)
+      if elements.isEmpty || words.first?.isEmpty == true {
+        error("\(field()) has no program; write at least one word", at: node.mark)
       }
       return .words(words)
     case .mapping:
-      error("\(field) must be a text for the shell or a list of words, not a mapping", at: node.mark)
+      error("\(field()) must be a text for the shell or a list of words, not a mapping", at: node.mark)
       return nil
     }
   }
 
-  private mutating func variables(_ node: YAMLNode, _ field: String) -> [String] {
+  private mutating func variables(_ node: YAMLNode, _ field: @autoclosure () -> String) -> [String] {
     if case .mapping = node.content {
-      error("\(field) lists the names of variables that matter; their values come from where Purser is started", at: node.mark)
+      error(
+        "\(field()) lists the names of variables that matter; their values come from where Purser is started",
+        at: node.mark)
       return []
     }
-    return texts(node, field).filter { name in
+    return texts(node, field()).filter { name in
       guard name.utf8.contains(UInt8(ascii: "=")) else { return true }
-      error("\(field) lists names, and \(quoted(name)) is none; write the name without '='", at: node.mark)
+      error("\(field()) lists names, and \(quoted(name)) is none; write the name without '='", at: node.mark)
       return false
     }
   }
 
-  mutating func arguments(_ node: YAMLNode, _ field: String) -> [Argument] {
-    members(of: node, field).map { Argument(name: $0.name, value: $0.value) }
+  mutating func arguments(_ node: YAMLNode, _ field: @autoclosure () -> String) -> [Argument] {
+    members(of: node, field()).map { Argument(name: $0.name, value: $0.value) }
   }
 
   /// What the keys of a task mean for each other.
-  private mutating func check(_ task: TaskDefinition, _ marks: [TaskKey: SourceMark], _ hasUnknownKey: Bool) {
-    let name = "task \(quoted(task.name))"
+  private mutating func check(_ task: TaskDefinition, _ marks: FieldMarks, _ hasUnknownKey: Bool) {
+    var name: String { "task \(quoted(task.name))" }
     switch (marks[.file], marks[.command]) {
     case (nil, nil) where hasUnknownKey && dialect == .purser: break
     case (nil, nil): error("\(name) has neither 'file' nor 'command'; give it one", at: task.mark)
@@ -155,6 +157,16 @@ extension PipelineParser {
         warn("'\(key.rawValue)' of \(name) has no effect without 'map_over'", at: mark)
       }
     }
+  }
+}
+
+/// Where the keys of a task stand. A list: there are few.
+private struct FieldMarks {
+  private var marks: [(key: TaskKey, mark: SourceMark)] = []
+
+  subscript(key: TaskKey) -> SourceMark? {
+    get { marks.first { $0.key == key }?.mark }
+    set { if let newValue { marks.append((key, newValue)) } }
   }
 }
 

@@ -2,17 +2,9 @@ import PurserModel
 
 /// Reads a pipeline file's tree, and collects everything that is wrong with it.
 struct PipelineParser {
-  /// Beyond this, problems are counted, not listed.
-  static let maximumDiagnostics = 1000
-  /// Looking for the name that was meant costs the number of names; after this many it is not tried.
-  static let maximumHints = 100
-
   let dialect: PipelineFile.Dialect
   let defaultGraph: String
-  var diagnostics: [Diagnostic] = []
-  private(set) var errorCount = 0
-  private var unlisted = 0
-  private var hintsLeft = Self.maximumHints
+  var log = DiagnosticLog()
   /// `after` of each task, by its place in the file.
   var predecessors: [[NameUse]] = []
 
@@ -30,56 +22,23 @@ struct PipelineParser {
   // MARK: Reporting
 
   mutating func error(_ message: String, at mark: SourceMark?) {
-    report(Diagnostic(.error, message, at: mark))
+    log.error(message, at: mark)
   }
 
   mutating func warn(_ message: String, at mark: SourceMark?) {
-    report(Diagnostic(.warning, message, at: mark))
-  }
-
-  mutating func report(_ diagnostic: Diagnostic) {
-    defer { if diagnostic.severity == .error { errorCount += 1 } }
-    if diagnostics.count < Self.maximumDiagnostics {
-      diagnostics.append(diagnostic)
-      return
-    }
-    unlisted += 1
-    // An error behind many warnings still refuses the file.
-    if diagnostic.severity == .error, errorCount == 0 { diagnostics[diagnostics.count - 1] = diagnostic }
-  }
-
-  mutating func hint(_ word: String, among known: [String]) -> String {
-    guard hintsLeft > 0 else { return "" }
-    hintsLeft -= 1
-    return Suggestion.hint(word, among: known)
+    log.warn(message, at: mark)
   }
 
   /// A key that is none: an error in `purser.yaml`, and a warning in `kptn.yaml`, which other tools read too.
   mutating func unknownKey(_ entry: YAMLEntry, of owner: String, among known: [String]) {
-    let hint = hint(entry.key, among: known)
     switch dialect {
     case .purser:
-      let next = hint.isEmpty ? "; remove it (known are \(known.joined(separator: ", ")))" : hint
+      let next = log.hint(entry.key, among: known, else: "; remove it (known are \(known.joined(separator: ", ")))")
       error("unknown key \(quoted(entry.key)) \(owner)\(next)", at: entry.mark)
     case .kptn:
-      warn("unknown key \(quoted(entry.key)) \(owner) is ignored\(hint)", at: entry.mark)
+      let next = log.hint(entry.key, among: known)
+      warn("unknown key \(quoted(entry.key)) \(owner) is ignored\(next)", at: entry.mark)
     }
-  }
-
-  /// Everything that was found, in the order of the file, each once.
-  func sorted() -> [Diagnostic] {
-    var seen: Set<Diagnostic> = []
-    func place(_ diagnostic: Diagnostic) -> (Int, Int) {
-      diagnostic.mark.map { ($0.line, $0.column) } ?? (.max, .max)
-    }
-    var result = diagnostics.filter { seen.insert($0).inserted }.enumerated().sorted {
-      let (left, right) = (place($0.element), place($1.element))
-      return left == right ? $0.offset < $1.offset : left < right
-    }.map(\.element)
-    if unlisted > 0 {
-      result.append(Diagnostic(.warning, "there are \(unlisted) more problems; mend these first", at: nil))
-    }
-    return result
   }
 
   // MARK: The file

@@ -156,7 +156,8 @@ struct YAMLEvents: ~Copyable {
       "a ':' stands where no key can be; check the indentation, or put a text that holds ': ' in quotes",
     "could not find expected ':'": "a key has no ':' behind it; write 'key: value', or check the indentation",
     "did not find expected key": "a key is expected here; check the indentation and the quotes",
-    "did not find expected '-' indicator": "a list's element, which begins with '-', is expected here; check the indentation",
+    "did not find expected '-' indicator":
+      "a list's element, which begins with '-', is expected here; check the indentation",
     "did not find expected ',' or ']'": "a list in brackets does not go on with ',' or end with ']' here",
     "did not find expected ',' or '}'": "a mapping in braces does not go on with ',' or end with '}' here",
     "did not find expected node content": "a value is expected here",

@@ -27,6 +27,9 @@ final class CommitQueue<Request: Sendable>: Sendable {
     }
   }
 
+  /// How many wait for the next commit.
+  var count: Int { state.withLock { $0.waiting.count } }
+
   /// Returns when the request is committed, by this call of `commit` or by somebody else's. `commit` gives each
   /// request's outcome, in their order.
   func submit(

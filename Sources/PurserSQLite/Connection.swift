@@ -251,9 +251,11 @@ struct Statement: ~Copyable {
     return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column))))
   }
 
-  /// The bytes of TEXT where SQLite has them, until the next step; none for NULL.
+  /// The bytes of TEXT where SQLite has them, not copied; none for NULL.
   func withText<Result>(_ column: Int32, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-    guard let start = sqlite3_column_text(handle, column) else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    guard let start = sqlite3_column_blob(handle, column) else {
+      return body(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
     return body(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column))))
   }
 

@@ -32,6 +32,11 @@ struct Generation: ~Copyable {
   /// Whether nobody has gone through the gate since.
   var isCurrent: Bool { Self.read(descriptor) == number }
 
+  /// The number now; `nil` where somebody is inside the gate, or nobody ever was.
+  static func current(gateAt path: String) -> UInt64? {
+    Generation(gateAt: path)?.number
+  }
+
   /// The number in an open gate file.
   static func read(_ descriptor: Int32) -> UInt64? {
     withUnsafeTemporaryAllocation(byteCount: 20, alignment: 8) { buffer in

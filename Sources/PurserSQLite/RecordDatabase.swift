@@ -8,8 +8,8 @@ import PurserStore
 /// store's mutex.
 final class RecordDatabase {
   private let directory: ByteString
-  private let databasePath: String
-  private let gatePath: String
+  let databasePath: String
+  let gatePath: String
   private let isDurable: Bool
   private let now: @Sendable () -> String
   private var reader: Connection?
@@ -164,6 +164,13 @@ final class RecordDatabase {
     }
     writer = connection
     return connection
+  }
+
+  /// Whether nobody else went through the gate since a generation.
+  func hasOnlyOwnWrites(since generation: UInt64) -> Bool {
+    let (first, last) = (gate?.firstGeneration, gate?.lastGeneration)
+    return Generation.current(gateAt: gatePath) == last ?? generation && first ?? generation == generation
+      && gate?.hasSeenOthers != true
   }
 
   private func holdGate<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {

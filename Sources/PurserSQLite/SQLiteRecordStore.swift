@@ -37,7 +37,7 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
     try locked { database throws(StoreError) in try database.write(durable: durable, appends: appends, body) }
   }
 
-  private func locked<Result: Sendable>(
+  func locked<Result: Sendable>(
     _ body: (RecordDatabase) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
     try mutex.withLock { _ throws(StoreError) in try body(database) }

@@ -18,8 +18,8 @@ struct SubtaskScanner {
     guard take("[") else { return false }
     if !take("]") {
       repeat {
-        guard let item = scanItem() else { return false }
-        items.append(item)
+        items.append(Subtask(index: -1, key: ""))
+        guard scan(into: &items[items.count - 1]) else { return false }
       } while take(",")
       guard take("]") else { return false }
     }
@@ -27,42 +27,40 @@ struct SubtaskScanner {
     return offset == text.count
   }
 
-  private mutating func scanItem() -> Subtask? {
-    guard take("{") else { return nil }
-    var item = Subtask(index: -1, key: "")
+  private mutating func scan(into item: inout Subtask) -> Bool {
+    guard take("{") else { return false }
     var hasKey = false
     repeat {
-      guard take("\""), let name = scanString(), take(":") else { return nil }
+      guard take("\""), let name = scanString(), take(":") else { return false }
       switch (name.count, text[name.lowerBound]) {
       case (1, UInt8(ascii: "i")):
-        guard let index = scanInteger() else { return nil }
+        guard let index = scanInteger() else { return false }
         item.index = index
       case (3, UInt8(ascii: "k")) where matches(name.lowerBound, "key"):
-        guard take("\""), let key = scanText() else { return nil }
+        guard take("\""), let key = scanText() else { return false }
         item.key = key
         hasKey = true
       case (9, UInt8(ascii: "s")) where matches(name.lowerBound, "startTime"):
-        guard scan(into: &item.startTime) else { return nil }
+        guard scan(into: &item.startTime) else { return false }
       case (7, UInt8(ascii: "e")) where matches(name.lowerBound, "endTime"):
-        guard scan(into: &item.endTime) else { return nil }
+        guard scan(into: &item.endTime) else { return false }
       case (10, UInt8(ascii: "o")) where matches(name.lowerBound, "outputHash"):
-        guard scan(into: &item.outputHash) else { return nil }
+        guard scan(into: &item.outputHash) else { return false }
       case (6, UInt8(ascii: "s")) where matches(name.lowerBound, "status"):
-        guard take("\""), let status = scanStatus() else { return nil }
+        guard take("\""), let status = scanStatus() else { return false }
         item.status = status
       case (5, UInt8(ascii: "e")) where matches(name.lowerBound, "error"):
-        guard scan(into: &item.error) else { return nil }
+        guard scan(into: &item.error) else { return false }
       case (7, UInt8(ascii: "a")) where matches(name.lowerBound, "attempt"):
-        guard let attempt = scanInteger() else { return nil }
+        guard let attempt = scanInteger() else { return false }
         item.attempt = attempt
       case (10, UInt8(ascii: "c")) where matches(name.lowerBound, "contentKey"):
-        guard take("\""), let digits = scanString(), let digest = digest(digits) else { return nil }
+        guard take("\""), let digits = scanString(), let digest = digest(digits) else { return false }
         item.contentKey = digest
-      default: return nil
+      default: return false
       }
     } while take(",")
-    guard take("}"), hasKey, item.index >= 0 else { return nil }
-    return item
+    return take("}") && hasKey && item.index >= 0
   }
 
   // MARK: Tokens

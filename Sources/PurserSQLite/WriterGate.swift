@@ -12,6 +12,11 @@ import PurserStore
 struct WriterGate: ~Copyable {
   private let descriptor: Int32
   private let path: String
+  /// The generation before the first time that this process went through, and after the last.
+  private(set) var firstGeneration: UInt64?
+  private(set) var lastGeneration: UInt64?
+  /// Whether somebody else went through in between.
+  private(set) var hasSeenOthers = false
 
   init(path: String) throws(StoreError) {
     descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -27,7 +32,7 @@ struct WriterGate: ~Copyable {
   }
 
   /// Runs `body` with the gate held. Waits for it at most `seconds`, then throws `busy` naming the holder.
-  func hold<Result: ~Copyable>(
+  mutating func hold<Result: ~Copyable>(
     seconds: Int32 = 30, _ body: () throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
     let code = purser_lock(descriptor, seconds * 1000)
@@ -40,7 +45,11 @@ struct WriterGate: ~Copyable {
     }
     defer { flock(descriptor, LOCK_UN) }
     // Whoever died inside left an odd number: the next odd one follows.
-    let inside = ((Generation.read(descriptor) ?? 0) | 1) + 2
+    let before = Generation.read(descriptor) ?? 0
+    let inside = (before | 1) + 2
+    if firstGeneration == nil { firstGeneration = before }
+    if let lastGeneration, before != lastGeneration { hasSeenOthers = true }
+    lastGeneration = inside + 1
     let mark = Self.padded(UInt64(getpid()), 10) + "\n" + Self.padded(inside, 20) + "\n"
     guard write(mark, at: 0) else {
       // Without the odd number, a reader without locks would not know that somebody is inside.

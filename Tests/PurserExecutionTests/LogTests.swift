@@ -63,6 +63,94 @@ struct LogTests {
     #expect(spool.withContents(frames).isEmpty)
   }
 
+  /// A spool of lines on both streams, and what is in it.
+  private func filled(_ name: String, limit: Int, lines: Int) throws -> (spool: LogSpool, frames: [String]) {
+    let spool = LogSpool(directory: "/tmp", memoryLimit: limit)
+    var expected: [String] = []
+    for index in 0..<lines {
+      let text = "\(index % 3 == 0 ? 2 : 1): \(name) \(index)\n"
+      try append(spool, index % 3 == 0 ? 2 : 1, text)
+      expected.append(text)
+    }
+    return (spool, expected)
+  }
+
+  /// All that is in a spool in order, and whether each line stands in the stream that it names.
+  private func text(_ spool: LogSpool) -> (all: String, isSorted: Bool) {
+    let found = spool.withContents(frames)
+    let isSorted = found.allSatisfy { frame in
+      String(decoding: frame.bytes, as: UTF8.self).split(separator: "\n").allSatisfy {
+        $0.hasPrefix("\(frame.stream): ")
+      }
+    }
+    return (String(decoding: found.flatMap(\.bytes), as: UTF8.self), isSorted)
+  }
+
+  @Test(
+    arguments: [(1 << 20, 1 << 20), (1 << 20, 10), (10, 1 << 20), (10, 10), (2000, 2000)],
+    [(0, 3), (3, 0), (3, 20_000)])
+  func `A spool takes up another one, in memory or in a file`(limits: (Int, Int), lines: (Int, Int)) throws {
+    let one = try filled("one", limit: limits.0, lines: lines.0)
+    let other = try filled("other", limit: limits.1, lines: lines.1)
+    one.spool.append(contentsOf: other.spool)
+    #expect(one.spool.failure == nil)
+    #expect(text(one.spool) == ((one.frames + other.frames).joined(), true))
+    #expect(text(other.spool) == (other.frames.joined(), true), "the other one is as it was")
+    // Both go on as spools of their own.
+    try append(one.spool, 1, "1: more\n")
+    one.spool.append(contentsOf: other.spool)
+    #expect(text(one.spool) == ((one.frames + other.frames + ["1: more\n"] + other.frames).joined(), true))
+    #expect(one.spool.size == one.spool.withContents { $0.size })
+  }
+
+  @Test func `A spool that takes up one that failed has failed`() throws {
+    let failed = LogSpool(directory: "/no/such/folder", memoryLimit: 4)
+    try append(failed, 1, "too long")
+    let spool = try filled("one", limit: 1 << 20, lines: 10).spool
+    spool.append(contentsOf: failed)
+    #expect(spool.failure == ENOENT)
+    #expect(spool.isEmpty)
+    // The other one fails only when it is asked for its file.
+    let late = LogSpool(directory: "/no/such/folder", memoryLimit: 4)
+    let good = try filled("good", limit: 1 << 20, lines: 10).spool
+    late.append(contentsOf: good)
+    #expect(late.failure == ENOENT)
+    #expect(good.failure == nil)
+  }
+
+  @Test(
+    arguments: [
+      ("", 3, 100, ""), ("a\n", 3, 100, "a\n"), ("a\nb\nc\n", 2, 100, "b\nc\n"), ("a\nb\nc", 2, 100, "b\nc"),
+      ("a\nb\nc\n", 0, 100, ""), ("a\nb\nc\n", 3, 0, ""), ("a\n\n\n", 2, 100, "\n\n"),
+      // Not more bytes than asked for; a line that would be cut is left out, but for the last.
+      ("aaa\nbbb\nccc\n", 3, 8, "bbb\nccc\n"), ("aaa\nbbb\nccc\n", 3, 7, "ccc\n"), ("aaa\nbbb\n", 3, 2, "b\n"),
+      ("abcdef", 3, 4, "cdef"), ("aaa\nbbb", 3, 3, "bbb"),
+    ], [1 << 20, 0])
+  func `The tail is the last whole lines`(
+    sample: (text: String, lines: Int, bytes: Int, expected: String), memoryLimit: Int
+  ) throws {
+    let spool = LogSpool(directory: "/tmp", memoryLimit: memoryLimit)
+    // Byte by byte over both streams, so that frames and lines have nothing to do with each other.
+    for (index, character) in sample.text.enumerated() { try append(spool, index % 2 == 0 ? 1 : 2, "\(character)") }
+    #expect(String(decoding: spool.tail(lines: sample.lines, maxBytes: sample.bytes), as: UTF8.self) == sample.expected)
+  }
+
+  @Test func `The tail of a long log is found, and a failed one has none`() throws {
+    let filled = try filled("line", limit: 1000, lines: 50_000)
+    #expect(
+      String(decoding: filled.spool.tail(lines: 3, maxBytes: 4096), as: UTF8.self) == filled.frames.suffix(3).joined())
+    filled.spool.append(contentsOf: .discarding())
+    #expect(filled.spool.tail(lines: 3, maxBytes: 4096) == [])
+  }
+
+  @Test func `A spool is written to one descriptor in order of arrival`() throws {
+    for limit in [1 << 20, 100] {
+      let filled = try filled("line", limit: limit, lines: 5000)
+      let merged = try filled.spool.withContents { try replay($0) { output, _ in (output, output) } }
+      #expect(merged.output == filled.frames.joined())
+    }
+  }
+
   private static let log: [UInt8] = [1, 2, 0, 0, 0, 97, 10, 2, 1, 0, 0, 0, 98, 1, 1, 0, 0, 0, 99]
 
   /// Replays to two files, and gives what is in them.

@@ -32,16 +32,18 @@ func run(
   spoolDirectory: ByteString = "/tmp",
   memoryLimit: Int = 1 << 20,
   passingTo descriptors: (Int32, Int32)? = nil,
-  started: @escaping @Sendable (ChildProcess) throws -> Void = { _ in }
+  escalates: Bool = false,
+  started: @escaping @Sendable (ChildProcess) throws -> Void = { _ in },
+  lines: (@Sendable (UInt8, [UInt8]) -> Void)? = nil
 ) async throws -> Ran {
   let command = Command(
     argv: argv, environment: environment, workingDirectory: workingDirectory, standardInput: standardInput,
-    timeout: timeout, grace: grace)
+    timeout: timeout, grace: grace, escalates: escalates)
+  let route: OutputRoute = lines.map { .lines($0) } ?? (descriptors == nil ? .discard : .passThrough)
   return try await onThread {
     let spool = LogSpool(directory: spoolDirectory, memoryLimit: memoryLimit)
     let executor = descriptors.map { LocalExecutor(standardOutput: $0.0, standardError: $0.1) } ?? LocalExecutor()
-    let completion = try executor.run(
-      command, capture: spool, passThrough: descriptors != nil, started: started)
+    let completion = try executor.run(command, capture: spool, output: route, started: started)
     return Ran(
       completion: completion, frames: spool.withContents(frames), failure: spool.failure)
   }

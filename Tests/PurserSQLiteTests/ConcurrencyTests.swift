@@ -116,12 +116,13 @@ struct ConcurrencyTests {
   @Test("a gate that stays shut is reported with its holder", .temporaryFolder)
   func busyGate() throws {
     let path = TemporaryFolder.current("write.lock").escaped
-    let first = try WriterGate(path: path)
-    let second = try WriterGate(path: path)
+    var first = try WriterGate(path: path)
+    var second = try WriterGate(path: path)
     var name = try #require(try TemporaryFolder(path: "/proc/self").bytes(ofPseudoFile: "comm"))
     name.removeLast()
     try first.hold { () throws(StoreError) in
-      let error = #expect(throws: StoreError.self) { try second.hold(seconds: 1) { () throws(StoreError) in } }
+      var error: StoreError?
+      do throws(StoreError) { try second.hold(seconds: 1) { () throws(StoreError) in } } catch let busy { error = busy }
       #expect(error?.code == .busy)
       #expect(
         error?.message == "'\(path)' has been held for 1 s by process \(getpid()) "
@@ -133,9 +134,11 @@ struct ConcurrencyTests {
   @Test("a body that throws leaves the gate open", .temporaryFolder)
   func throwingBody() throws {
     let path = TemporaryFolder.current("write.lock").escaped
-    let first = try WriterGate(path: path)
-    let second = try WriterGate(path: path)
-    #expect(code { try first.hold { () throws(StoreError) in throw StoreError(.full, "") } } == .full)
+    var first = try WriterGate(path: path)
+    var second = try WriterGate(path: path)
+    var thrown: StoreError.Code?
+    do { try first.hold { () throws(StoreError) in throw StoreError(.full, "") } } catch { thrown = error.code }
+    #expect(thrown == .full)
     try second.hold(seconds: 1) { () throws(StoreError) in }
     let store = try openSQLite()
     #expect(

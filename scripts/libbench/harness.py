@@ -34,7 +34,6 @@ class Entry:
     bytes: int = 0  # hashed by one run; 0 when that makes no sense
     count: int = 0  # things done by one run; 0 when that makes no sense
     cwd: Path | None = None  # None: as the workload says
-    input: Path | None = None  # standard input while it is timed; None: nothing
     times_itself: bool = False  # prints the seconds that count, so that loading an interpreter is left out
     note: str = ""
     rounds: list[list[float]] = field(default_factory=list)  # seconds
@@ -145,8 +144,6 @@ class Bench:
             command = ["hyperfine", "-N", "--style", "none", "--runs", str(runs), "--warmup", str(warmup)]
             if entry.prepare:
                 command += ["--prepare", shlex.join(entry.prepare)]
-            if entry.input:
-                command += ["--input", str(entry.input)]
             self.run([*command, "--export-json", file.name, shlex.join(entry.command)], cwd)
             return json.load(file)["results"][0]["times"]
 
@@ -174,11 +171,10 @@ class Bench:
         cwd = entry.cwd or cwd
         if entry.prepare:
             self.run(entry.prepare, cwd)
-        with (entry.input or Path(os.devnull)).open("rb") as file:
-            child = subprocess.Popen(entry.command, cwd=cwd, env=self.environment, stdin=file,
-                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
+        child = subprocess.Popen(entry.command, cwd=cwd, env=self.environment, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode != 0:
             raise BenchError(f"'{shlex.join(entry.command)}' ended with {child.returncode}")
         return usage.ru_oublock * 512

@@ -85,7 +85,7 @@ def recording(bench: Bench) -> Section:
                         f"{SINGLES:,} items, each `true`; the whole run")
     done = script.entry("purser subtasks done", ["subtasks", "each", "done", "--from", "-"], ITEMS, script.create,
                         f"{ITEMS:,} keys on standard input, in one call; the whole command")
-    done.input = script.folder / "keys.txt"
+    done.command = ["sh", "-c", f"exec {shlex.join(done.command)} <keys.txt"]
     one = script.entry("purser subtasks done, one key", ["subtasks", "each", "done", "item-00042"], 1, None,
                        "a command for one key")
     for items, entry in ((bundled, purser), (single, each)):
@@ -93,7 +93,7 @@ def recording(bench: Bench) -> Section:
         bench.run(entry.command, items.folder)
         entry.wrong = items.check()
     bench.run(script.create, script.folder)
-    bench.run(["sh", "-c", f"{shlex.join(done.command)} <keys.txt"], script.folder)
+    bench.run(done.command, script.folder)
     done.wrong = script.check()
 
     def itself(name: str, command: list[str], count: int, note: str) -> Entry:

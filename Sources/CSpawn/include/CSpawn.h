@@ -135,6 +135,13 @@ void cspawn_signals_free(int slot);
 /// Registers the command of a slot: its pid, and its process group if it leads one (else 0). Zeroes unregister.
 void cspawn_signals_set_child(int slot, pid_t pid, pid_t group);
 
+/// Tells that the slot's command is about to be started, or that it could not be: from the start on, it is a child of
+/// this process that nobody knows, with copies of all that this process has open. Registering it ends that too.
+void cspawn_signals_starting(int slot, bool starting);
+
+/// Waits, for a second at most, until every command whose start was under way is registered; false if one is not.
+bool cspawn_signals_settle(void);
+
 /// Whether a pid is a registered command of any slot.
 bool cspawn_signals_is_child(pid_t pid);
 

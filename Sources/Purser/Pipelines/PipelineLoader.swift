@@ -1,8 +1,19 @@
-import CLinux
 import Glibc
 import PurserHashing
 package import PurserModel
 package import PurserPipeline
+
+/// A pipeline file as it lies on disk.
+package struct PipelineSource: Sendable {
+  /// Its name, for messages.
+  package var name: String
+  /// Whose format it has.
+  package var dialect: PipelineFile.Dialect
+  /// Its content.
+  package var bytes: [UInt8]
+  /// Of the content, the format and the default graph's name.
+  package var digest: Digest
+}
 
 /// Finds and reads a project's pipeline file. What was read is kept in the store by the file's digest, so that an
 /// unchanged file is not parsed again.
@@ -27,21 +38,25 @@ package struct PipelineLoader {
     return nil
   }
 
-  /// Reads the file.
-  ///
-  /// - Throws: ``PipelineFileError`` with everything that is wrong with it, or a `PurserError` where it cannot be read.
-  package func load() throws -> (file: PipelineFile, name: String)? {
+  /// Reads the file's bytes; `nil` where there is none. Throws `pipeline` for one that cannot be read.
+  package func source() throws(PurserError) -> PipelineSource? {
     guard let (name, dialect) = find() else { return nil }
     let bytes = try read(root.appending(path: name))
     var key = ByteWriter()
     key.append(byte: dialect.rawValue)
     key.append(lengthPrefixed: Array(defaultGraph.utf8))
     key.append(bytes)
-    let digest = SHA256.digest(of: key.bytes)
-    if let kept = kept(digest) { return (kept, name.escaped) }
-    let file = try PipelineFile.parse(bytes, dialect: dialect, defaultGraph: defaultGraph)
-    keep(file, digest)
-    return (file, name.escaped)
+    return PipelineSource(name: name.escaped, dialect: dialect, bytes: bytes, digest: SHA256.digest(of: key.bytes))
+  }
+
+  /// What the file says: as kept, or parsed.
+  ///
+  /// - Throws: everything that is wrong with it.
+  package func file(of source: PipelineSource) throws(PipelineFileError) -> PipelineFile {
+    if let kept = kept(source.digest) { return kept }
+    let file = try PipelineFile.parse(source.bytes, dialect: source.dialect, defaultGraph: defaultGraph)
+    StateFile.replace(keptPath, with: source.digest.bytes + file.encoded)
+    return file
   }
 
   /// One byte more than the parser takes, so that it can refuse a file that is too large without reading all of it.
@@ -80,22 +95,6 @@ package struct PipelineLoader {
     }
     guard bytes.count == Int(info.st_size), Digest(bytes: Array(bytes.prefix(32))) == digest else { return nil }
     return PipelineFile(encoded: Array(bytes.dropFirst(32)))
-  }
-
-  /// Failing costs time later, nothing else. Where there is no store yet, none is made for this.
-  private func keep(_ file: PipelineFile, _ digest: Digest) {
-    var unique: UInt64 = 0
-    _ = purser_random(&unique, MemoryLayout.size(ofValue: unique))
-    let temporary = store.appending(path: "tmp").appending(path: ByteString("pipeline-" + String(unique, radix: 16)))
-    let descriptor = temporary.withCString { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600) }
-    guard descriptor >= 0 else { return }
-    var content = digest.bytes
-    content += file.encoded
-    let isWritten = (try? TemporaryFile.write(content, to: descriptor)) != nil
-    close(descriptor)
-    let isKept =
-      isWritten && temporary.withCString { from in keptPath.withCString { rename(from, $0) == 0 } }
-    if !isKept { _ = temporary.withCString { unlink($0) } }
   }
 }
 

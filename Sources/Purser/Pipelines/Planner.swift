@@ -1,75 +1,66 @@
+import Glibc
 import PurserHashing
 package import PurserModel
 import PurserStore
 
-/// What a run of a pipeline would do.
-package struct Plan: Sendable {
-  /// One entry for each task of the pipeline, in its order; `nil` for those that are not asked for.
-  package var entries: [Entry?]
-  /// The sum of what is expected of the tasks that have to run, in microseconds.
-  package var expectedMicroseconds: Int64
-  /// The longest chain of tasks that have to run, as places.
-  package var criticalPath: [Int]
-
-  /// One task.
-  package struct Entry: Sendable {
-    /// What to do, and on what ground; `nil` where its declaration cannot be used.
-    package var assessment: Assessment?
-    /// Why it cannot be decided about.
-    package var error: PurserError?
-    /// What it took last time, in microseconds; `nil` for one that never ended well.
-    package var expectedMicroseconds: Int64?
-    /// The time from its start to the end of the longest chain of tasks behind it.
-    package var pathMicroseconds: Int64
-
-    /// Whether nothing is to be done.
-    package var isFresh: Bool {
-      if case .fresh? = assessment?.decision { true } else { false }
-    }
-
-    /// `fresh`, `restore`, `run` or `error`.
-    package var word: String { assessment?.decision.word ?? "error" }
-
-    /// Why it is not fresh.
-    package var reasons: [Reason] { assessment?.decision.reasons ?? [] }
-  }
-}
-
 /// Decides about all the tasks of a pipeline at once: one query for the records, one look at every file.
-package struct Planner {
-  let cache: TaskCache
-  let pipeline: Pipeline
+package final class Planner {
+  /// Where the records are.
+  package let cache: TaskCache
+  /// What is planned.
+  package let pipeline: Pipeline
+  /// Where the plan is kept, and under which key; `nil` where it is not.
+  private let keeping: (path: ByteString, key: Digest)?
+  private var known: PlanCache?
+  private var mark: StoreMark?
+  private var table: FileTable?
 
-  package init(cache: TaskCache, pipeline: Pipeline) {
+  package init(cache: TaskCache, pipeline: Pipeline, keptAt keeping: (path: ByteString, key: Digest)? = nil) {
     self.cache = cache
     self.pipeline = pipeline
+    self.keeping = keeping
   }
 
   /// What a task is taken to need that never ended well, in microseconds.
   private static let unknownDuration: Int64 = 1_000_000
 
-  /// Plans the tasks that are asked for (all for an empty list) and what they depend on. Changes nothing.
+  /// Plans the tasks that are asked for (all for an empty list) and what they depend on. Changes no record.
   ///
   /// A task behind one that has to run is listed as one that has to run too, because of `upstreamPending`: whether it
   /// really does is decided when its turn comes. O(tasks + declared files).
-  package func plan(_ targets: [String] = [], _ options: DecisionOptions = DecisionOptions()) throws(PurserError) -> Plan {
+  ///
+  /// - Parameter isThorough: whether each task is looked at in full, also one that is known to be untouched.
+  package func plan(
+    _ targets: [String] = [], _ options: DecisionOptions = DecisionOptions(), isThorough: Bool = false
+  ) throws(PurserError) -> Plan {
     let selected = try pipeline.selection(targets)
-    let records = try self.records(selected)
-    var sight = Sight(records: records, table: FileTable(locations(selected, records), hasher: cache.hasher))
+    mark = (cache.records as? any MarkedStore)?.mark()
+    var open = selected
+    if !isThorough, !options.isForced, let keeping, let mark, let kept = PlanCache(at: keeping.path, key: keeping.key),
+      kept.mark == mark, kept.taskCount == pipeline.tasks.count
+    {
+      known = kept
+      let openTasks = kept.openTasks(root: cache.project.root, workers: cache.hasher.workers)
+      for place in open.indices where open[place] { open[place] = openTasks[place] }
+    }
+    let records = try self.records(open)
+    let table = FileTable(locations(open), hasher: cache.hasher)
+    self.table = table
+    var sight = Sight(records: records, table: table)
     var plan = Plan(
       entries: Array(repeating: nil, count: pipeline.tasks.count), expectedMicroseconds: 0, criticalPath: [])
     for (place, task) in pipeline.tasks.enumerated() where selected[place] {
-      var entry = entry(for: task, options, sight)
-      entry.expectedMicroseconds = records[task.spec.id]?.result?.durationMicroseconds
-      if let state = Self.upstreamState(of: entry) { sight.upstream[task.spec.id] = state }
+      let entry =
+        open[place] ? look(at: task, options, &sight, plan) : untouched(place, plan)
+      if entry.isFresh, known == nil || open[place], let state = entry.recorded { sight.upstream[task.spec.id] = state }
       plan.entries[place] = entry
     }
     addPaths(to: &plan)
     return plan
   }
 
-  private func records(_ selected: [Bool]) throws(PurserError) -> [String: TaskRecord] {
-    let ids = pipeline.tasks.indices.lazy.filter { selected[$0] }.map { pipeline.tasks[$0].spec.id }
+  private func records(_ wanted: [Bool]) throws(PurserError) -> [String: TaskRecord] {
+    let ids = pipeline.tasks.indices.lazy.filter { wanted[$0] }.map { self.pipeline.tasks[$0].spec.id }
     do {
       var records: [String: TaskRecord] = [:]
       for record in try cache.records.records(for: ids.map { cache.key($0) }) {
@@ -81,10 +72,10 @@ package struct Planner {
     }
   }
 
-  /// Every literal path that is declared, and what was made before.
-  private func locations(_ selected: [Bool], _ records: [String: TaskRecord]) -> [ByteString] {
+  /// Every literal path that is declared.
+  private func locations(_ wanted: [Bool]) -> [ByteString] {
     var locations: [ByteString] = []
-    for (place, task) in pipeline.tasks.enumerated() where selected[place] {
+    for (place, task) in pipeline.tasks.enumerated() where wanted[place] {
       let spec = task.spec
       for path in spec.code + spec.inputs + spec.outputs where !Glob.isPattern(path) {
         locations.append(cache.project.location(of: path))
@@ -93,31 +84,68 @@ package struct Planner {
     return locations
   }
 
-  private func entry(for task: PipelineTask, _ options: DecisionOptions, _ sight: Sight) -> Plan.Entry {
-    var entry = Plan.Entry(assessment: nil, error: nil, expectedMicroseconds: nil, pathMicroseconds: 0)
-    do throws(PurserError) {
-      entry.assessment = try cache.assess(task.spec, options, sight: sight)
-    } catch {
-      let pending = task.spec.upstream.filter { sight.upstream[$0] == nil }
-      if error.code == .missing, !pending.isEmpty {
-        // What is missing may well be what those tasks make.
-        entry.assessment = cache.unseen(task.spec, because: [.upstreamPending(pending)])
-      } else {
-        entry.error = error
+  // MARK: One task
+
+  /// A task that was fresh and was not touched: it still is, unless a task before it comes to something else.
+  private func untouched(_ place: Int, _ plan: Plan) -> Plan.Entry {
+    let pending = pipeline.tasks[place].dependencies.filter { !Self.isSettled(plan.entries[$0]) }
+    var entry = Plan.Entry(
+      pending.isEmpty ? .untouched : .pending(pending.map { pipeline.tasks[$0].spec.id }), isFreshIfUpstreamSame: true)
+    entry.recorded = recorded(place)
+    entry.expectedMicroseconds = known?.duration(of: place)
+    return entry
+  }
+
+  private func recorded(_ place: Int) -> Surveyor.UpstreamState? {
+    known.map { Surveyor.UpstreamState(outputsVersion: $0.outputsVersion(of: place), outputDataVersion: $0.dataVersion(of: place)) }
+  }
+
+  private static func isSettled(_ entry: Plan.Entry?) -> Bool { entry?.isFresh ?? false }
+
+  private func look(
+    at task: PipelineTask, _ options: DecisionOptions, _ sight: inout Sight, _ plan: Plan
+  ) -> Plan.Entry {
+    if known != nil {
+      for dependency in task.dependencies where sight.upstream[pipeline.tasks[dependency].spec.id] == nil {
+        guard case .untouched? = plan.entries[dependency]?.verdict else { continue }
+        sight.upstream[pipeline.tasks[dependency].spec.id] = recorded(dependency)
       }
+    }
+    let pending = task.dependencies.filter { !Self.isSettled(plan.entries[$0]) }
+    var entry: Plan.Entry
+    do throws(PurserError) {
+      let assessment = try cache.assess(task.spec, options, sight: sight)
+      entry = Plan.Entry(.assessed(assessment))
+      entry.isFreshIfUpstreamSame = entry.isFresh
+    } catch {
+      let names = pending.map { pipeline.tasks[$0].spec.id }
+      // What is missing may well be what those tasks make.
+      entry = Plan.Entry(error.code == .missing && !pending.isEmpty ? .pending(names) : .error(error))
+    }
+    let record = sight.records[task.spec.id]
+    if let result = record?.result, record?.status == .success, record?.invalidation == nil {
+      entry.recorded = Surveyor.UpstreamState(
+        outputsVersion: result.outputsVersion, outputDataVersion: record?.outputDataVersion.map { ByteString($0) })
+      entry.expectedMicroseconds = result.durationMicroseconds
+    }
+    if !pending.isEmpty, !options.isForced, isFresh(task, options, sight, ifSame: pending, plan) {
+      entry.isFreshIfUpstreamSame = true
     }
     return entry
   }
 
-  /// What dependents will see of a task that need not run; `nil` for one that has to.
-  private static func upstreamState(of entry: Plan.Entry) -> Surveyor.UpstreamState? {
-    switch entry.assessment?.decision {
-    case .fresh(let record)?:
-      Surveyor.UpstreamState(
-        outputsVersion: entry.assessment?.outputs?.manifest.digest ?? record.result?.outputsVersion,
-        outputDataVersion: record.outputDataVersion.map { ByteString($0) })
-    default: nil
+  /// Whether a task is fresh if what it waits for comes to what is recorded.
+  private func isFresh(
+    _ task: PipelineTask, _ options: DecisionOptions, _ sight: Sight, ifSame pending: [Int], _ plan: Plan
+  ) -> Bool {
+    var assumed = sight
+    for dependency in pending {
+      guard let state = plan.entries[dependency]?.recorded else { return false }
+      assumed.upstream[pipeline.tasks[dependency].spec.id] = state
     }
+    guard let assessment = try? cache.assess(task.spec, options, sight: assumed) else { return false }
+    if case .fresh = assessment.decision { return true }
+    return false
   }
 
   /// Expected times, from the end of the graph to its start.
@@ -142,14 +170,70 @@ package struct Planner {
       place = follower[place]
     }
   }
-}
 
-extension TaskCache {
-  /// An assessment of a task that cannot be surveyed yet.
-  func unseen(_ spec: TaskSpec, because reasons: [Reason]) -> Assessment {
-    Assessment(
-      decision: .run(reasons),
-      survey: Survey(fingerprint: ActionKey.fingerprint(of: []), identities: [], treeNodes: [:], warnings: []),
-      record: nil, standardInput: nil, newestResult: nil, outputs: nil)
+  // MARK: Keeping
+
+  /// Below this, planning anew costs less than keeping plans.
+  private static let smallest = 50
+
+  /// Keeps what is fresh for the next plan, where nobody else wrote to the store meanwhile.
+  ///
+  /// - Parameter isFresh: whether a task of the plan was fresh, and still is.
+  package func keep(_ plan: Plan, isFresh: (Int) -> Bool) {
+    guard let keeping, let mark, pipeline.tasks.count >= Self.smallest, !plan.entries.contains(where: { $0 == nil }),
+      let store = cache.records as? any MarkedStore
+    else { return }
+    if let known, known.mark == store.mark(), plan.entries.indices.allSatisfy({ known.isCovered($0) == isFresh($0) }) {
+      return
+    }
+    guard store.hasOnlyOwnWrites(since: mark) else { return }
+    var current = store.mark()
+    if current == nil {
+      // Until the times of what was just written can be told from those of the next change.
+      usleep(25_000)
+      current = store.mark()
+    }
+    guard let current, store.hasOnlyOwnWrites(since: mark) else { return }
+    let hasOwnPrograms = hasOwnPrograms
+    let entries = plan.entries.indices.map { place -> PlanCache.Entry? in
+      guard isFresh(place) else { return nil }
+      return entry(for: place, plan, hasOwnPrograms)
+    }
+    PlanCache.save(entries, at: keeping.path, key: keeping.key, mark: current)
+  }
+
+  /// Whether programs are looked for inside the project.
+  private var hasOwnPrograms: Bool {
+    (cache.environment["PATH"] ?? "").bytes.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+      .contains { cache.project.root.appending(path: ByteString($0)).normalizedPath.isWithin(cache.project.root) }
+  }
+
+  /// A task as it is kept; `nil` for one that depends on more than files which the stat cache trusts.
+  private func entry(for place: Int, _ plan: Plan, _ hasOwnPrograms: Bool) -> PlanCache.Entry? {
+    let task = pipeline.tasks[place]
+    let spec = task.spec
+    guard let state = plan.entries[place]?.recorded, let outputsVersion = state.outputsVersion else { return nil }
+    var entry = PlanCache.Entry(
+      duration: plan.entries[place]?.expectedMicroseconds ?? 0, outputsVersion: outputsVersion,
+      dataVersion: state.outputDataVersion, files: [])
+    if let known, known.isCovered(place), plan.entries[place]?.assessment == nil {
+      entry.files = known.identities(of: place)
+      return entry
+    }
+    guard spec.tools.isEmpty, spec.environment.isEmpty, !spec.readsStandardInput, let program = spec.command.first
+    else { return nil }
+    if program.bytes.contains(UInt8(ascii: "/")) {
+      let location = cache.project.location(of: spec.workingDirectory).appending(path: program).normalizedPath
+      guard !location.isWithin(cache.project.root) else { return nil }
+    } else if hasOwnPrograms {
+      return nil
+    }
+    for path in spec.code + spec.inputs + spec.outputs {
+      guard case .success(let look)? = table?[cache.project.location(of: path)], look.digest != nil,
+        cache.hasher.cache.digest(for: look.identity) != nil
+      else { return nil }
+      entry.files.append((path, look.identity))
+    }
+    return entry
   }
 }

@@ -26,6 +26,7 @@ package struct RunSummary: Sendable {
 /// are done. Ready tasks go by priority, then by the longest expected path behind them. A mapped task takes as many
 /// places as it has bundles to run, up to its `group_size`.
 package final class Runner {
+  private let planner: Planner
   private let cache: TaskCache
   private let pipeline: Pipeline
   private let options: RunOptions
@@ -39,6 +40,8 @@ package final class Runner {
   private var dependents: [[Int]] = []
   /// How many of a task's dependencies are not over.
   private var waiting: [Int] = []
+  /// Whether what dependents see of a task that is over is what they saw when they last ran.
+  private var isUnchanged: [Bool] = []
   private var ready: [Int] = []
   private var mapped: [Int: MappedProgress] = [:]
   private var tries: [Int: Int] = [:]
@@ -46,6 +49,8 @@ package final class Runner {
   private var delayed: [(at: MonotonicTime, place: Int)] = []
   private var running = 0
   private var isStopping = false
+  /// While what is fresh by the plan is sorted out, in order: what that lets go is not ready yet.
+  private var isPreparing = false
   private var interruption: Int32?
   private var nextFold = MonotonicTime.now()
 
@@ -103,12 +108,13 @@ package final class Runner {
     }
   }
 
-  /// - Parameter report: called from any thread.
-  package init(
-    cache: TaskCache, pipeline: Pipeline, options: RunOptions, report: @escaping @Sendable (RunEvent) -> Void
-  ) {
-    self.cache = cache
-    self.pipeline = pipeline
+  /// - Parameters:
+  ///   - planner: of the same cache and pipeline.
+  ///   - report: called from any thread.
+  package init(_ planner: Planner, options: RunOptions, report: @escaping @Sendable (RunEvent) -> Void) {
+    self.planner = planner
+    cache = planner.cache
+    pipeline = planner.pipeline
     self.options = options
     self.report = report
     worker = TaskWorker(
@@ -122,7 +128,7 @@ package final class Runner {
   ///   read. A task that fails is no error of the run.
   package func run(_ targets: [String] = []) throws(PurserError) -> RunSummary {
     let start = MonotonicTime.now()
-    plan = try Planner(cache: cache, pipeline: pipeline).plan(targets, worker.decisionOptions)
+    plan = try planner.plan(targets, worker.decisionOptions)
     report(.planned(plan, pipeline))
     let watch: InterruptionWatch
     do {
@@ -143,6 +149,9 @@ package final class Runner {
     }
     skipTheRest()
     cache.saveStatCache()
+    planner.keep(plan) { place in
+      if case .fresh? = endings[place] { true } else { false }
+    }
     return RunSummary(
       endings: endings, microseconds: start.duration(to: MonotonicTime.now()).microseconds,
       interruption: interruption)
@@ -159,12 +168,14 @@ package final class Runner {
       waiting[place] = tasks[place].dependencies.count
       for dependency in tasks[place].dependencies { dependents[dependency].append(place) }
     }
+    isUnchanged = Array(repeating: false, count: tasks.count)
+    isPreparing = true
+    defer { isPreparing = false }
     // What is fresh by the plan, and all of whose dependencies are, needs no second look: nothing ran meanwhile.
     for place in tasks.indices {
-      guard let entry = plan.entries[place] else { continue }
-      let isSubset = options.subset != nil && tasks[place].spec.mapping != nil
-      guard case .fresh(let record)? = entry.assessment?.decision, !isSubset, waiting[place] == 0 else { continue }
-      end(place, .fresh(savedMicroseconds: record.result?.durationMicroseconds ?? 0))
+      guard let entry = plan.entries[place], endings[place] == nil, waiting[place] == 0, entry.isFresh else { continue }
+      if options.subset != nil, tasks[place].spec.mapping != nil { continue }
+      end(place, .fresh(savedMicroseconds: entry.expectedMicroseconds ?? 0))
     }
     ready = tasks.indices.filter { plan.entries[$0] != nil && endings[$0] == nil && waiting[$0] == 0 }
   }
@@ -318,19 +329,47 @@ package final class Runner {
     }
   }
 
+  /// Records that a task is over, and lets go what waited for it. What then is known to be fresh is over too, and so on
+  /// through the graph.
   private func end(_ place: Int, _ ending: TaskEnding) {
-    guard endings[place] == nil else { return }
-    endings[place] = ending
-    report(.ended(task: pipeline.tasks[place].spec.id, ending))
-    guard ending.isSuccess else {
-      if !options.keepsGoing { isStopping = true }
-      skip(dependents[place], because: "'\(pipeline.tasks[place].spec.id)' did not succeed")
-      return
+    var over = [(place, ending)]
+    while let (place, ending) = over.popLast() {
+      guard endings[place] == nil else { continue }
+      endings[place] = ending
+      report(.ended(task: pipeline.tasks[place].spec.id, ending))
+      guard ending.isSuccess else {
+        if !options.keepsGoing { isStopping = true }
+        skip(dependents[place], because: "'\(pipeline.tasks[place].spec.id)' did not succeed")
+        continue
+      }
+      isUnchanged[place] = plan.entries[place]?.isFresh == true || isAsRecorded(place)
+      for dependent in dependents[place] where endings[dependent] == nil {
+        waiting[dependent] -= 1
+        guard waiting[dependent] == 0 else { continue }
+        if let entry = plan.entries[dependent], !entry.isFresh, isFreshByNow(dependent, entry) {
+          over.append((dependent, .fresh(savedMicroseconds: entry.expectedMicroseconds ?? 0)))
+        } else if !isPreparing {
+          ready.append(dependent)
+        }
+      }
     }
-    for dependent in dependents[place] where endings[dependent] == nil {
-      waiting[dependent] -= 1
-      if waiting[dependent] == 0 { ready.append(dependent) }
-    }
+  }
+
+  /// Early cutoff without a second look: all that it depends on came to what it was.
+  private func isFreshByNow(_ place: Int, _ entry: Plan.Entry) -> Bool {
+    entry.isFreshIfUpstreamSame && !options.isForced
+      && (options.subset == nil || pipeline.tasks[place].spec.mapping == nil)
+      && pipeline.tasks[place].dependencies.allSatisfy { isUnchanged[$0] }
+  }
+
+  /// Whether a task that ran, or was put back, came to what dependents saw of it before.
+  private func isAsRecorded(_ place: Int) -> Bool {
+    guard let recorded = plan.entries[place]?.recorded,
+      let record = try? cache.records.records(for: [cache.key(pipeline.tasks[place].spec.id)])[0],
+      let result = record.result, record.status == .success
+    else { return false }
+    return result.outputsVersion == recorded.outputsVersion
+      && record.outputDataVersion.map { ByteString($0) } == recorded.outputDataVersion
   }
 
   private func skip(_ places: [Int], because reason: String) {

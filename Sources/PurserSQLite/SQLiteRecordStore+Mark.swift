@@ -1,0 +1,51 @@
+import Glibc
+import PurserModel
+package import PurserStore
+
+extension SQLiteRecordStore: MarkedStore {
+  package func mark() -> StoreMark? {
+    (try? locked { database throws(StoreError) in database.mark() }) ?? nil
+  }
+
+  package func hasOnlyOwnWrites(since mark: StoreMark) -> Bool {
+    (try? locked { database throws(StoreError) in database.hasOnlyOwnWrites(since: mark) }) ?? false
+  }
+}
+
+// A mark: the generation of the writers' gate, and what the file system says of the database and its log. The latter
+// because kptn's client writes without passing the gate. Integers of 64 bits, little-endian.
+extension RecordDatabase {
+  /// How long a file must have been left alone for its times to tell of the next change, in nanoseconds: two ticks of
+  /// the slowest common kernel clock.
+  private static let settling: Int64 = 20_000_000
+
+  func mark() -> StoreMark? {
+    guard let generation = Generation.current(gateAt: gatePath) else { return nil }
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    var writer = ByteWriter()
+    writer.append(littleEndian: generation)
+    for path in [databasePath, databasePath + "-wal"] {
+      var info = stat()
+      if stat(path, &info) != 0 {
+        guard errno == ENOENT, path != databasePath else { return nil }
+        writer.append(littleEndian: UInt64(0))
+        continue
+      }
+      let modified = Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec)
+      let changed = Int64(info.st_ctim.tv_sec) * 1_000_000_000 + Int64(info.st_ctim.tv_nsec)
+      let present = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+      guard present - max(modified, changed) > Self.settling else { return nil }
+      for value in [UInt64(info.st_ino), UInt64(info.st_dev), UInt64(info.st_size)] { writer.append(littleEndian: value) }
+      for value in [modified, changed] { writer.append(littleEndian: UInt64(bitPattern: value)) }
+    }
+    guard Generation.current(gateAt: gatePath) == generation else { return nil }
+    return StoreMark(bytes: writer.bytes)
+  }
+
+  func hasOnlyOwnWrites(since mark: StoreMark) -> Bool {
+    var reader = ByteReader(mark.bytes)
+    guard let generation: UInt64 = reader.readInteger() else { return false }
+    return hasOnlyOwnWrites(since: generation)
+  }
+}

@@ -1,0 +1,165 @@
+import Glibc
+import PurserModel
+import Testing
+
+/// Ctrl-C, `kill -9`, and several runs of one pipeline at a time.
+@Suite(.project)
+struct PipelineSignalTests {
+  let project = TestProject.current
+
+  /// `first` is done before; `step` waits for the file `go` beside the project; `last` follows.
+  private func makePipeline(_ reaction: String = "trap 'echo got >> \"$COUNTS/got\"; exit 9' INT TERM HUP") throws {
+    try project.write(
+      "purser.yaml",
+      """
+      graphs:
+        main:
+          tasks:
+            first:
+            step: first
+            last: step
+      tasks:
+        first: {command: 'echo >> "$COUNTS/first"; echo 1 > first', outputs: [first]}
+        step:
+          command: |
+            \(reaction)
+            env --default-signal=INT sleep 1000 & echo $! >> ../pids
+            echo >> "$COUNTS/step"
+            until [ -e ../go ]; do sleep 0.01 || :; done
+            cp first step
+          outputs: [step]
+        last: {command: 'echo >> "$COUNTS/last"; cp step last', outputs: [last]}
+      """)
+  }
+
+  private func startRun(_ options: ByteString...) throws -> RunningProcess {
+    let process = try project.start([TestProject.tool, "run", "-j2"] + options)
+    #expect(hasComeTrue { project.executions() == 1 }, "the task did not start: \(process.errorSoFar)")
+    return process
+  }
+
+  /// Nothing is left; the next run does what was not done, and no more.
+  private func expectClean() throws {
+    project.expectNoProcess()
+    for pid in try project.text("../pids").split(separator: "\n").compactMap({ pid_t($0) }) {
+      #expect(hasComeTrue { !isAlive(pid) }, "a child of the command is left")
+    }
+    try project.write("../go", "")
+    let next = try project.runPipeline()
+    #expect(next.code == 0)
+    #expect(next.endings == ["first": "fresh", "step": "ran", "last": "ran"])
+    #expect(project.executions("first") == 1)
+    #expect(project.executions("last") == 1)
+    for pid in try project.text("../pids").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGKILL) }
+  }
+
+  @Test(arguments: [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] as [(Int32, Int32)])
+  func `A signal is passed on once and the run goes on later`(_ signal: Int32, _ code: Int32) throws {
+    try makePipeline()
+    let run = try startRun("--json")
+    run.signal(signal)
+    let result = try PipelineRun(run.wait())
+    #expect(result.code == code)
+    #expect(result.endings == ["first": "ran", "step": "interrupted", "last": "skipped"])
+    #expect(project.lines("got") == ["got"])
+    #expect(project.executions("last") == 0)
+    try expectClean()
+  }
+
+  @Test func `Ctrl-C reaches the whole group, and the command has it once`() throws {
+    try makePipeline()
+    let run = try startRun()
+    kill(-run.pid, SIGINT)
+    #expect(try run.wait().code == 130)
+    #expect(project.lines("got") == ["got"])
+    try expectClean()
+  }
+
+  @Test(arguments: ["trap 'echo got >> \"$COUNTS/got\"' INT", "trap '' INT; echo got >> \"$COUNTS/got\""])
+  func `A second Ctrl-C ends a command that does not heed the first`(_ reaction: String) throws {
+    try makePipeline(reaction)
+    let run = try startRun()
+    kill(-run.pid, SIGINT)
+    #expect(hasComeTrue { !project.lines("got").isEmpty })
+    // Twice within a tenth of a second counts as one.
+    usleep(150_000)
+    #expect(isAlive(run.pid), "the run did not wait for its command")
+    kill(-run.pid, SIGINT)
+    #expect(try run.wait(seconds: 30).code == 130)
+    try expectClean()
+  }
+
+  @Test func `Between two tries Ctrl-C ends the run at once`() throws {
+    try project.write(
+      "purser.yaml", "tasks: {bad: {command: 'echo >> \"$COUNTS/step\"; exit 1', retries: 1000}}")
+    let process = try project.start([TestProject.tool, "run"])
+    #expect(hasComeTrue { process.errorSoFar.contains("trying again in 4 s") })
+    process.signal(SIGINT)
+    #expect(try process.wait(seconds: 20).code == 130)
+    #expect(project.executions() == 3)
+  }
+
+  @Test func `Killed outright the run takes its command with it and the next one goes on`() throws {
+    try makePipeline("trap '' INT TERM HUP")
+    let run = try startRun()
+    run.signal(SIGKILL)
+    _ = try run.wait()
+    #expect(hasComeTrue { processes(in: project.root).count <= 1 }, "the command outlived its purser")
+    try project.write("../go", "")
+    let next = try project.runPipeline()
+    #expect(next.code == 0)
+    #expect(next.endings == ["first": "fresh", "step": "ran", "last": "ran"])
+    for pid in try project.text("../pids").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGKILL) }
+  }
+
+  @Test func `Two runs of one pipeline execute each task once`() throws {
+    try project.write(
+      "purser.yaml",
+      """
+      graphs:
+        main:
+          tasks:
+            top:
+            left: top
+            right: top
+            bottom: [left, right]
+      tasks:
+        top: {command: 'echo >> "$COUNTS/top"; cp in top', inputs: [in], outputs: [top]}
+        left: {command: 'echo >> "$COUNTS/left"; cp top left', outputs: [left]}
+        right: {command: 'echo >> "$COUNTS/right"; cp top right', outputs: [right]}
+        bottom: {command: 'echo >> "$COUNTS/bottom"; cat left right > bottom', outputs: [bottom]}
+      """)
+    for round in 1...TestProject.rounds(20) {
+      try project.write("in", "\(round) ")
+      let runs = try (1...2).map { _ in
+        let process = try project.start([TestProject.tool, "run", "--json", "-j2"])
+        usleep(UInt32.random(in: 0...50_000))
+        return process
+      }
+      for run in runs {
+        let result = try PipelineRun(run.wait())
+        #expect(result.code == 0, "round \(round): \(result.errorText)")
+        #expect(result.endings.values.allSatisfy { ["ran", "restored", "fresh"].contains($0) }, "\(result.endings)")
+      }
+      #expect(try project.text("bottom") == "\(round) \(round) ")
+      for name in ["top", "left", "right", "bottom"] as [ByteString] {
+        try #require(project.executions(name) == round, "\(name.printable), round \(round)")
+      }
+    }
+    try #require(TestProject.hasSQLite)
+    try project.requireSoundRecords()
+  }
+
+  @Test func `A run that waits for another says for whom, and has its result`() throws {
+    try makePipeline()
+    let first = try startRun()
+    let second = try project.start([TestProject.tool, "run", "-j2"])
+    #expect(hasComeTrue { second.errorSoFar.contains("step: waiting for process \(first.pid), at work since ") })
+    try project.write("../go", "")
+    #expect(try first.wait().code == 0)
+    #expect(try second.wait().code == 0)
+    #expect(project.executions() == 1)
+    #expect(project.executions("last") == 1)
+    for pid in try project.text("../pids").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGKILL) }
+  }
+}

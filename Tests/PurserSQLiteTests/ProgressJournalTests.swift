@@ -1,0 +1,113 @@
+import PurserModel
+import PurserStore
+import Testing
+
+@testable import PurserSQLite
+
+/// What the protocol does not show: where progress stands in the file.
+@Suite("The progress journal")
+struct ProgressJournalTests {
+  private let step = Step("map")
+
+  private func list(_ count: Int) -> [Subtask] {
+    (0..<count).map { Subtask(index: $0, key: "\($0)") }
+  }
+
+  private func event(_ index: Int, _ status: Subtask.Status = .done) -> ItemProgress {
+    ItemProgress(event: SubtaskEvent(index: index, status: status, time: Time.day(1)))
+  }
+
+  @Test("holds events until they are folded, and folding writes only the bins that they speak of", .temporaryFolder)
+  func fold() throws {
+    let store = try openSQLite()
+    try store.setSubtasks(list(1600), of: step.key, under: nil)
+    let database = try Database()
+    try database.connection.execute("UPDATE subtask_bins SET updated_at = 'before'")
+    let before = try database.rows("SELECT data FROM subtask_bins ORDER BY bin_id")
+    try store.append([event(3), event(1500), event(3, .failed)], of: step.key, under: nil)
+    #expect(try database.rows("SELECT number, item, status FROM subtask_events", columns: 3) == ["1|3|2", "2|1500|2", "3|3|3"])
+    #expect(try database.rows("SELECT data FROM subtask_bins ORDER BY bin_id") == before)
+    try store.foldProgress(of: step.key)
+    #expect(try database.count("subtask_events") == 0)
+    #expect(
+      try database.rows("SELECT bin_id, updated_at FROM subtask_bins ORDER BY bin_id", columns: 2)
+        == ["0|\(Time.day(1))", "1|before", "2|before", "3|\(Time.day(1))"])
+    try store.append([event(0)], of: step.key, under: nil)
+    #expect(try database.rows("SELECT number FROM subtask_events") == ["1"])
+  }
+
+  @Test("is folded when the run ends, and when the record goes so does it", .temporaryFolder)
+  func finish() throws {
+    let store = try openSQLite()
+    let run = try step.begin(in: store)
+    try store.setSubtasks(list(2), of: step.key, under: run)
+    try store.append([event(0)], of: step.key, under: run)
+    let database = try Database()
+    #expect(try database.count("subtask_events") == 1)
+    try store.finish(run, with: step.ending(.completed, .incomplete, exitCode: 0))
+    #expect(try database.count("subtask_events") == 0)
+    #expect(
+      try database.rows("SELECT data FROM subtask_bins")
+        == [#"[{"i":0,"key":"0","endTime":"\#(Time.day(1))","status":"done"},{"i":1,"key":"1"}]"#])
+    try store.append([event(1)], of: step.key, under: nil)
+    try database.connection.execute("PRAGMA foreign_keys = ON; DELETE FROM tasks")
+    #expect(try database.count("subtask_events") == 0 && database.count("subtask_bins") == 0)
+  }
+
+  @Test("is folded by itself when nobody does it and it gets long", .temporaryFolder)
+  func long() throws {
+    let store = try openSQLite()
+    try store.setSubtasks(list(600), of: step.key, under: nil)
+    let batch = (0..<1000).map { event($0 % 600, .running) }
+    for _ in 0..<10 { try store.append(batch, of: step.key, under: nil) }
+    #expect(try Database().count("subtask_events") == 0)
+    #expect(try store.subtasks(of: step.key).map(\.attempt).reduce(0, +) == 10_000)
+  }
+
+  @Test("keeps the events of a bin that is damaged, and folds the others", .temporaryFolder)
+  func damagedBin() throws {
+    let store = try openSQLite()
+    let run = try step.begin(in: store)
+    try store.setSubtasks(list(1200), of: step.key, under: run)
+    try store.append([event(0), event(600), event(1100)], of: step.key, under: run)
+    let database = try Database()
+    try database.connection.execute("UPDATE subtask_bins SET data = '[{' WHERE bin_id = '1'")
+    let error = #expect(throws: StoreError.self) { try store.subtasks(of: step.key) }
+    #expect(error?.code == .corrupt)
+    #expect(
+      error?.message == "bin 1 of the items of task 'map' is damaged; set the list of its items again, which forgets how "
+        + "far they are")
+    try store.finish(run, with: step.success)
+    #expect(try database.rows("SELECT item FROM subtask_events") == ["600"])
+    #expect(try store.record(step.key)?.status == .success)
+    try store.setSubtasks(list(1200), of: step.key, under: nil)
+    #expect(try store.subtasks(of: step.key) == list(1200))
+  }
+
+  @Test("a list is written again only where it differs", .temporaryFolder)
+  func unchanged() throws {
+    let store = try openSQLite()
+    try store.setSubtasks(list(1200), of: step.key, under: nil)
+    try Database().connection.execute("UPDATE subtask_bins SET updated_at = 'before', created_at = 'first'")
+    var changed = list(1200)
+    changed[700].attempt = 1
+    try store.setSubtasks(changed, of: step.key, under: nil)
+    #expect(
+      try Database().rows("SELECT bin_id, updated_at, created_at FROM subtask_bins ORDER BY bin_id", columns: 3)
+        == ["0|before|first", "1|\(Time.day(1))|first", "2|before|first"])
+  }
+
+  @Test("many appends do not truncate the log each time; what ends a run does", .temporaryFolder)
+  func log() throws {
+    let store = try openSQLite(isDurable: true)
+    let run = try step.begin(in: store)
+    try store.setSubtasks(list(500), of: step.key, under: run)
+    func logSize() throws -> Int { try TemporaryFolder.current.bytes("store/records.db-wal")?.count ?? 0 }
+    for index in 0..<100 { try store.append([event(index)], of: step.key, under: run) }
+    #expect(try logSize() > 64 * 1024)
+    for index in 100..<500 { try store.append((0..<10).map { _ in event(index) }, of: step.key, under: run) }
+    #expect(try logSize() < 8 << 20)
+    try store.finish(run, with: step.success)
+    #expect(try logSize() <= 64 * 1024)
+  }
+}
