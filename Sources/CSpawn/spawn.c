@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef CLONE_PIDFD
@@ -18,7 +19,7 @@
 #define WAIT_BY_PIDFD ((idtype_t)3)
 
 // Enough for the handful of frames below; execve itself runs on the kernel's stack.
-enum { STACK_SIZE = 16 * 1024, THREAD_STACK_SIZE = 64 * 1024, LAST_SIGNAL = 64 };
+enum { STACK_SIZE = 16 * 1024, THREAD_STACK_SIZE = 64 * 1024, LAST_SIGNAL = 64, BUSY_ATTEMPTS = 100 };
 
 struct child {
   const struct cspawn_request *request;
@@ -52,6 +53,17 @@ static void close_from(unsigned first) {
   for (long descriptor = first; descriptor < limit; descriptor++) close((int)descriptor);
 }
 
+// A program that is open for writing cannot be executed. Where this process wrote it, and closed it again, another
+// child of ours that is just being started may still hold a copy, but not for long.
+static void execute(struct child *child, const char *path) {
+  const struct timespec pause = {.tv_nsec = 1000 * 1000};
+  for (int attempt = 0; attempt < BUSY_ATTEMPTS; attempt++) {
+    if (attempt > 0) nanosleep(&pause, NULL);
+    execve(path, child->request->argv, child->request->envp);
+    if (errno != ETXTBSY) return;
+  }
+}
+
 // As execvp: a missing file leads to the next candidate, one that may not be run is remembered, a file that is no
 // binary and has no "#!" line is a shell script.
 static int try_candidates(struct child *child) {
@@ -63,7 +75,7 @@ static int try_candidates(struct child *child) {
   for (size_t index = 0; request->candidates[index] != NULL; index++) {
     const char *path = request->candidates[index];
     child->result->candidate = index;
-    execve(path, request->argv, request->envp);
+    execute(child, path);
     if (errno == ENOEXEC) {
       request->shell_argv[1] = (char *)path;
       execve("/bin/sh", request->shell_argv, request->envp);
@@ -92,13 +104,15 @@ static int run_child(void *argument) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The parent may have died before that call; then nobody would ever kill this child.
   if (getppid() != child->parent) return 128 + SIGKILL;
-  if (request->own_group && setpgid(0, 0) != 0) return fail(child, CSPAWN_STEP_GROUP);
-  reset_signals(request->ignored);
+  // As early as can be: until then this is one more holder of all that the parent has open, and a program that it has
+  // just written cannot be executed by anyone.
   if (dup2(request->input, 0) < 0 || dup2(request->output, 1) < 0 || dup2(request->error, 2) < 0) {
     return fail(child, CSPAWN_STEP_DESCRIPTORS);
   }
-  if (chdir(request->directory) != 0) return fail(child, CSPAWN_STEP_DIRECTORY);
   close_from(3);
+  if (request->own_group && setpgid(0, 0) != 0) return fail(child, CSPAWN_STEP_GROUP);
+  reset_signals(request->ignored);
+  if (chdir(request->directory) != 0) return fail(child, CSPAWN_STEP_DIRECTORY);
   cspawn_file_limit_restore();
   sigset_t none;
   sigemptyset(&none);

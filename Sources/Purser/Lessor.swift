@@ -37,6 +37,12 @@ struct Lessor {
     JSON.array([.string("task"), .string(key.storageKey), .string(key.pipeline), .string(key.task)]).serialized
   }
 
+  /// What the processes of a run of a pipeline have in their environment, by which they are found when their owner is
+  /// dead: `PURSER_RUN` and the fencing token of the task's lease.
+  static func variable(_ token: Int64, _ project: Project) -> ByteString {
+    "PURSER_RUN=" + ByteString(String(token)) + "@" + project.store
+  }
+
   /// Whether somebody alive holds the lease on a task record.
   func isAtWork(on key: TaskKey) throws(StoreError) -> Bool {
     let worker = Self.worker()
@@ -83,6 +89,9 @@ struct Lessor {
           // Its command may live on in a process of its own; nothing runs beside it.
           if let child = lease.child, lease.worker == worker {
             ChildProcess(pid: child.pid, startTime: child.startTime, processGroup: child.processGroup).destroy()
+          }
+          if lease.worker == worker {
+            for process in ChildProcess.all(startedWith: Self.variable(lease.token, project)) { process.destroy() }
           }
         }
         abandoned = dead.map(\.token)

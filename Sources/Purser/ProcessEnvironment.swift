@@ -33,6 +33,13 @@ public struct ProcessEnvironment: Sendable {
     self[name].flatMap { $0.isEmpty ? nil : $0 }
   }
 
+  /// Sets or replaces a variable, given as `NAME=value`.
+  mutating func set(entry: ByteString) {
+    let name = entry.bytes.prefix { $0 != UInt8(ascii: "=") } + [UInt8(ascii: "=")]
+    entries.removeAll { $0.bytes.starts(with: name) }
+    entries.append(entry)
+  }
+
   /// Removes a variable.
   mutating func remove(_ name: ByteString) {
     entries.removeAll { $0.hasPrefix(name + "=") }

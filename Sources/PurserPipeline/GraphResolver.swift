@@ -120,10 +120,11 @@ struct GraphResolver {
     let firstOwn = nodes.count
     for entry in source.entries {
       if places[entry.task] != nil {
+        // Without an origin it stands twice, which was refused where it was read.
+        guard let origin = origins[entry.task] else { continue }
         parser.warn(
-          "task \(quoted(entry.task)) of graph \(quoted(source.name)) is defined by graph "
-            + "\(quoted(origins[entry.task] ?? "")), which it extends and which counts; remove this entry",
-          at: entry.mark)
+          "task \(quoted(entry.task)) of graph \(quoted(source.name)) is defined by graph \(quoted(origin)), which it "
+            + "extends and which counts; remove this entry", at: entry.mark)
         continue
       }
       places[entry.task] = nodes.count

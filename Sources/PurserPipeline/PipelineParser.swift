@@ -33,7 +33,10 @@ struct PipelineParser {
   mutating func unknownKey(_ entry: YAMLEntry, of owner: String, among known: [String]) {
     switch dialect {
     case .purser:
-      let next = log.hint(entry.key, among: known, else: "; remove it (known are \(known.joined(separator: ", ")))")
+      let advice =
+        known.count > 12
+        ? ", or see 'purser schema' for those that there are" : " (known are \(known.joined(separator: ", ")))"
+      let next = log.hint(entry.key, among: known, else: "; remove it" + advice)
       error("unknown key \(quoted(entry.key)) \(owner)\(next)", at: entry.mark)
     case .kptn:
       let next = log.hint(entry.key, among: known)

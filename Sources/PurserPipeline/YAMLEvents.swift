@@ -98,28 +98,38 @@ struct YAMLEvents: ~Copyable {
     if text == "found character that cannot start any token" {
       return YAMLProblem(message: Self.misplaced(character(at: mark)), mark: Self.mark(mark))
     }
-    var message = Self.words[text] ?? "this is not YAML: \(text)"
-    if let context = parser.pointee.context, parser.pointee.context_mark.index != mark.index {
-      let start = Self.mark(parser.pointee.context_mark)
-      message += " (\(String(cString: context)) that starts at line \(start.line), column \(start.column))"
+    let message = Self.words[text] ?? "this is not YAML: \(text)"
+    guard let context = parser.pointee.context, parser.pointee.context_mark.index != mark.index else {
+      return YAMLProblem(message: message, mark: Self.mark(mark))
     }
-    return YAMLProblem(message: message, mark: Self.mark(mark))
+    let start = Self.mark(parser.pointee.context_mark)
+    // Found missing only where the next key begins.
+    if text == "could not find expected ':'" { return YAMLProblem(message: message, mark: start) }
+    let place = String(cString: context).split(separator: " ").dropFirst(2).joined(separator: " ")
+    return YAMLProblem(
+      message: "\(message) (in \(place) that begins at line \(start.line), column \(start.column))",
+      mark: Self.mark(mark))
   }
 
   /// libyaml names the byte, not the line, where bytes are no text.
   private func encodingProblem(_ text: String) -> YAMLProblem {
-    let offset = min(Int(parser.pointee.problem_offset), source.count)
-    let before = source[..<offset]
+    var offset = min(Int(parser.pointee.problem_offset), source.count)
+    if text == "invalid trailing UTF-8 octet" {
+      // The character begins before it.
+      repeat { offset -= 1 } while offset > 0 && source[offset] & 0xc0 == 0x80
+    }
+    let before = source[..<max(offset, 0)]
     let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
     let mark = SourceMark(
       line: before.count { $0 == UInt8(ascii: "\n") } + 1,
       column: before[lineStart...].count { $0 & 0xc0 != 0x80 } + 1)
-    let isControl = text == "control characters are not allowed"
-    let value = "0x" + String(parser.pointee.problem_value < 0 ? 0 : parser.pointee.problem_value, radix: 16)
+    guard text == "control characters are not allowed" else {
+      return YAMLProblem(message: "the file is not UTF-8 here (\(text)); save it as UTF-8", mark: mark)
+    }
+    let digits = String(max(parser.pointee.problem_value, 0), radix: 16, uppercase: true)
+    let code = "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     return YAMLProblem(
-      message: isControl
-        ? "the character \(value) is not allowed in YAML; remove it, or write it as an escape in double quotes"
-        : "the file is not UTF-8 here (\(text)); save it as UTF-8",
+      message: "the character \(code) is not allowed in YAML; remove it, or write it as an escape in double quotes",
       mark: mark)
   }
 

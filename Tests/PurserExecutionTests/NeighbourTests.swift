@@ -14,6 +14,37 @@ struct NeighbourTests {
       exit(wrong.isEmpty ? 0 : 1)
     }
   }
+
+  @Test func `A program that was just written is executed, even while others start`() async throws {
+    try await withTemporaryDirectory { directory in
+      try await withThrowingTaskGroup { group in
+        for number in 0..<8 {
+          group.addTask {
+            let path = directory + "/" + ByteString("\(number)")
+            for _ in 0..<50 {
+              // Any command that starts in here, on another thread, gets a copy of the open file.
+              writeFile(path, "#!/bin/sh\nexit 5\n", mode: 0o755)
+              let ran = try await run([path])
+              #expect(ran.exit == .exited(5))
+              _ = path.withCString { unlink($0) }
+            }
+          }
+        }
+        try await group.waitForAll()
+      }
+    }
+  }
+
+  @Test func `A program that stays open for writing is no program`() async throws {
+    try await withTemporaryDirectory { directory in
+      let path = directory + "/open"
+      writeFile(path, "#!/bin/sh\n", mode: 0o755)
+      let file = path.withCString { open($0, O_WRONLY | O_CLOEXEC) }
+      defer { close(file) }
+      let error = await #expect(throws: ExecutionError.self) { try await run([path]) }
+      #expect(error?.errno == ETXTBSY)
+    }
+  }
 }
 
 private final class Neighbours: Sendable {

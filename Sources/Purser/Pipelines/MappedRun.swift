@@ -125,8 +125,9 @@ final class MappedRun: Sendable {
   }
 
   private func bundles(of pending: [Item]) -> [[Item]] {
-    stride(from: 0, to: pending.count, by: max(1, task.bundleSize)).map { first in
-      Array(pending[first..<min(first + max(1, task.bundleSize), pending.count)])
+    let size = task.bundleSize(for: pending.count, jobs: worker.options.jobs)
+    return stride(from: 0, to: pending.count, by: size).map { first in
+      Array(pending[first..<min(first + size, pending.count)])
     }
   }
 
@@ -281,7 +282,7 @@ final class MappedRun: Sendable {
     }
     for item in bundle { try clearOutputs(of: item) }
     let commands = TaskCommand(cache: cache, pipeline: worker.pipeline, task: task)
-    let prepared = try commands.prepare(items: bundle, run: attempt.run.id)
+    let prepared = try commands.prepare(items: bundle, run: attempt.run)
     let own = worker.newLog()
     let label = bundle.count == 1 ? bundle[0].key : "\(bundle[0].key)…"
     let begun = MonotonicTime.now()

@@ -119,7 +119,7 @@ private struct TaskResolver {
     var task = PipelineTask(
       spec: try Declarations(project: project).admit(spec), work: work, dependencies: dependencies,
       timeout: definition.timeoutMilliseconds.map { .milliseconds($0) }, retries: definition.retries,
-      priority: definition.priority, bundleSize: definition.bundleSize ?? 1, groupSize: definition.groupSize,
+      priority: definition.priority, bundleSize: definition.bundleSize, groupSize: definition.groupSize,
       arguments: arguments.filter { Self.reference($0) == nil }, data: data(for: definition, node, arguments))
     if let logs = definition.logs {
       task.log =

@@ -15,8 +15,8 @@ package struct PipelineTask: Sendable {
   package var retries: Int
   /// Higher goes first.
   package var priority: Int
-  /// Items per process.
-  package var bundleSize: Int
+  /// Items per process; `nil` where nobody said.
+  package var bundleSize: Int?
   /// Items in flight; `nil` for as many as there are places.
   package var groupSize: Int?
   /// Where what is printed is written too: a path from the root, with `${NAME}` for the parts of an item.
@@ -37,6 +37,26 @@ package struct PipelineTask: Sendable {
     /// An R script, with words before the interpreter and behind the file.
     case r(prefix: [ByteString], file: ByteString, words: [ByteString])
   }
+}
+
+extension PipelineTask {
+  /// Whether it is a function, which tells of each of its items as that ends.
+  var isFunction: Bool {
+    if case .python = work { true } else { false }
+  }
+
+  /// Items per process, for so many of them on so many places.
+  ///
+  /// A function is given several where nobody said how many: starting Python costs more than most items do, and an item
+  /// that fails, or a process that is killed, takes no other with it. Not with a time limit, which is for one item then.
+  func bundleSize(for count: Int, jobs: Int) -> Int {
+    if let bundleSize { return max(1, bundleSize) }
+    guard isFunction, timeout == nil else { return 1 }
+    return min(100, max(1, count / (jobs * 4)))
+  }
+
+  /// How many processes it may have at once; `nil` for as many as there are places.
+  var processLimit: Int? { groupSize.map { max(1, $0 / max(1, bundleSize ?? 1)) } }
 }
 
 /// A graph of a pipeline file, made ready: every task in an order in which they can run.

@@ -207,9 +207,7 @@ package final class Runner {
 
   private func hasBundle(_ place: Int) -> Bool {
     guard interruption == nil, let map = mapped[place], map.error == nil, !map.bundles.isEmpty else { return false }
-    let task = pipeline.tasks[place]
-    guard let group = task.groupSize else { return true }
-    return map.running < max(1, group / max(1, task.bundleSize))
+    return pipeline.tasks[place].processLimit.map { map.running < $0 } ?? true
   }
 
   private func startTask(_ place: Int) {

@@ -33,11 +33,11 @@ struct TaskCommand {
 
   /// - Parameters:
   ///   - items: those of a mapped task that one process is to do; `nil` for a task that is not mapped.
-  ///   - run: the number of the run, by which what is left of its processes can be found.
-  func prepare(items: [Item]?, run: Int64) throws -> Prepared {
+  ///   - run: by its leases, what is left of its processes can be found.
+  func prepare(items: [Item]?, run: OpenRun) throws -> Prepared {
     let scratch = pipeline.scratch
     if needsScratch { Self.makeFolder(scratch) }
-    let base = cache.project.store.appending(path: "tmp").appending(path: ByteString("step-\(run)-" + Self.unique()))
+    let base = cache.project.store.appending(path: "tmp").appending(path: ByteString("step-\(run.id)-" + Self.unique()))
     let result = base + ".result"
     var files = [result]
     var environment = cache.environment
@@ -46,9 +46,10 @@ struct TaskCommand {
     let settings: [(ByteString, ByteString)] = [
       ("PURSER_TASK", ByteString(task.spec.id)), ("PURSER_PIPELINE", ByteString(project.pipeline)),
       ("PURSER_STORAGE_KEY", ByteString(project.storageKey)), ("PURSER_SCRATCH", scratch),
-      ("PURSER_RESULT", result), ("OUTPUT_PIPELINE_DIR", scratch), ("PURSER_RUN", ByteString(String(run))),
+      ("PURSER_RESULT", result), ("OUTPUT_PIPELINE_DIR", scratch),
     ]
     for (name, value) in settings { environment.set(name, to: value) }
+    environment.set(entry: Lessor.variable(run.tokens.first ?? 0, project))
 
     var done: ByteString?
     var values: [String: ByteString] = [:]
@@ -69,7 +70,7 @@ struct TaskCommand {
             throw PurserError(.refused, "item '\(item.key)' of task '\(task.spec.id)' holds a NUL, which no variable can")
           }
           values[name] = ByteString(value)
-          if !isFunction { environment.set(ByteString(name), to: ByteString(value)) }
+          if !task.isFunction { environment.set(ByteString(name), to: ByteString(value)) }
         }
       }
     }
@@ -95,11 +96,7 @@ struct TaskCommand {
   }
 
   /// Whether one process may be given several items; a function always is spoken to by way of the files.
-  var isBundled: Bool { task.bundleSize > 1 || isFunction }
-
-  private var isFunction: Bool {
-    if case .python = task.work { true } else { false }
-  }
+  private var isBundled: Bool { task.bundleSize ?? 1 > 1 || task.isFunction }
 
   /// A folder is not made in everybody's project: only where a step may look for it.
   private var needsScratch: Bool {

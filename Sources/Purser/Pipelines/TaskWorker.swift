@@ -103,7 +103,7 @@ struct TaskWorker: Sendable {
     let start = MonotonicTime.now()
     do {
       let commands = TaskCommand(cache: cache, pipeline: pipeline, task: task)
-      let prepared = try commands.prepare(items: nil, run: attempt.run.id)
+      let prepared = try commands.prepare(items: nil, run: attempt.run)
       let completion = try run(prepared.command, of: spec.id, item: nil, log, attempt)
       try writeLog(log, of: task, values: [:])
       if completion.interruption != nil {
