@@ -108,7 +108,7 @@ public final class Attempt: Sendable {
       }
       if let log { try attach(log, to: &outcome, &report, &prepared) }
       outcome.blobs = try cache.contents.commit(prepared)
-      try cache.records.finish(run, with: outcome)
+      try cache.records.finish(run, with: outcome, isDurable: cache.commitsDurably.load(ordering: .relaxed))
       close()
       report.isStored = outcome.manifest != nil
       return report
@@ -326,7 +326,7 @@ extension Attempt {
     outcome.dataDigest = result.data
     outcome.restored = result
     outcome.log = result.log
-    try cache.records.finish(run, with: outcome)
+    try cache.records.finish(run, with: outcome, isDurable: cache.commitsDurably.load(ordering: .relaxed))
     close()
   }
 }

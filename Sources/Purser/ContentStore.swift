@@ -121,6 +121,17 @@ struct ContentStore: Sendable {
     return file.contents()
   }
 
+  /// Contents that the store holds, to be named once more.
+  func known(_ digests: Set<Digest>) throws(StoreError) -> [NewBlob] {
+    var found: [NewBlob] = []
+    for (digest, blob) in try records.blobs(Array(digests)) {
+      let content = blob.isInline ? try records.inlineContent(digest)?.content : nil
+      if blob.isInline, content == nil { continue }
+      found.append(NewBlob(digest: digest, size: blob.size, encoding: blob.encoding, inlineContent: content))
+    }
+    return found
+  }
+
   /// Makes the staged contents durable; what is returned may then be named by a commit of the record store.
   func commit(_ prepared: Prepared) throws(StoreError) -> [NewBlob] {
     try blobs.commit(prepared.staged)

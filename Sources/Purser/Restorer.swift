@@ -11,9 +11,13 @@ struct Restorer {
 
   /// Stores every content among `entries` that no blob holds yet, and names it in the run's record, before anything of
   /// it is touched.
-  func save(_ entries: [OutputManifest.Entry], for run: OpenRun) throws(StoreError) {
+  ///
+  /// - Parameter namesAll: whether also what a blob holds is named, so that it can be asked for, and is kept, as long as
+  ///   the run is remembered.
+  func save(_ entries: [OutputManifest.Entry], namesAll: Bool = false, for run: OpenRun) throws(StoreError) {
     let files = entries.filter { $0.kind != .directory }
-    let blobs = try contents.commit(try contents.prepare(files, in: project))
+    var blobs = try contents.commit(try contents.prepare(files, in: project))
+    if namesAll { blobs += try contents.known(Set(files.map(\.digest)).subtracting(blobs.map(\.digest))) }
     guard !blobs.isEmpty else { return }
     var byDigest: [Digest: NewBlob] = [:]
     for blob in blobs { byDigest[blob.digest] = blob }
@@ -29,11 +33,11 @@ struct Restorer {
 
   /// As ``clear(_:found:for:)``, for any outputs.
   func clear(
-    _ outputs: [ByteString], keeping: Bool, found: OutputManifest, for run: OpenRun
+    _ outputs: [ByteString], keeping: Bool, namesAll: Bool = false, found: OutputManifest, for run: OpenRun
   ) throws(StoreError) {
     let files = try ProjectFiles(root: project.root)
     if !keeping {
-      try save(found.entries, for: run)
+      try save(found.entries, namesAll: namesAll, for: run)
       for entry in found.entries.reversed() where entry.kind != .directory { try files.remove(entry.path) }
       for output in outputs where found.entries.contains(where: { $0.path == output && $0.kind == .directory }) {
         try files.remove(output)

@@ -4,6 +4,7 @@ package import PurserHashing
 @_exported public import PurserModel
 import PurserSQLite
 package import PurserStore
+import Synchronization
 
 /// The cache of one project on one storage key and pipeline: decides whether tasks are fresh, puts results back, and
 /// records what was made.
@@ -17,6 +18,8 @@ public final class TaskCache: Sendable {
   package let blobStore: any BlobStore
   package let hasher: FileHasher
   let contents: ContentStore
+  /// Whether each end of a task is made durable by itself; else somebody calls `sync` for many of them.
+  let commitsDurably = Atomic(true)
 
   /// Opens the cache of a project. No record is written until something is to be recorded.
   public convenience init(project: Project, environment: ProcessEnvironment = .current) {

@@ -30,20 +30,28 @@ public enum Suggestion {
     return distance(a, b, limit: max(a.count, b.count)) ?? max(a.count, b.count)
   }
 
-  /// `nil` if it is more than `limit`, as soon as that is certain.
+  /// `nil` if it is more than `limit`, as soon as that is certain. Places further apart than the limit are not looked at.
+  /// O(n limit).
   private static func distance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar], limit: Int) -> Int? {
-    var previous = Array(0...b.count)
+    guard abs(a.count - b.count) <= limit else { return nil }
+    let tooFar = limit + 1
+    var previous = (0...b.count).map { min($0, tooFar) }
     var beforePrevious = previous
     var row = previous
     var previousLeast = 0
     for i in a.indices {
-      row[0] = i + 1
-      var least = row[0]
-      for j in b.indices {
-        var cost = min(row[j] + 1, previous[j + 1] + 1, previous[j] + (a[i] == b[j] ? 0 : 1))
-        if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { cost = min(cost, beforePrevious[j - 1] + 1) }
-        row[j + 1] = cost
-        least = min(least, cost)
+      let first = max(0, i - limit)
+      let last = min(b.count - 1, i + limit)
+      row[first] = first == 0 ? min(i + 1, tooFar) : tooFar
+      var least = row[first]
+      if first <= last {
+        for j in first...last {
+          var cost = min(row[j] + 1, previous[j + 1] + 1, previous[j] + (a[i] == b[j] ? 0 : 1), tooFar)
+          if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { cost = min(cost, beforePrevious[j - 1] + 1) }
+          row[j + 1] = cost
+          least = min(least, cost)
+        }
+        if last + 2 <= b.count { row[last + 2] = tooFar }
       }
       // A swap of neighbours reaches back two rows.
       if least > limit, previousLeast > limit { return nil }

@@ -4,13 +4,13 @@ import PurserModel
 struct DiagnosticLog {
   /// Beyond this, problems are counted, not listed.
   static let maximumCount = 1000
-  /// Looking for the name that was meant costs the number of names; after this many it is not tried.
-  static let maximumHints = 100
+  /// With how many names misspelt ones are compared in all; then it is not tried any more.
+  static let maximumComparisons = 100_000
 
   private var diagnostics: [Diagnostic] = []
   private(set) var errorCount = 0
   private var unlisted = 0
-  private var hintsLeft = Self.maximumHints
+  private var comparisonsLeft = Self.maximumComparisons
 
   mutating func error(_ message: String, at mark: SourceMark?) {
     report(Diagnostic(.error, message, at: mark))
@@ -32,9 +32,10 @@ struct DiagnosticLog {
   }
 
   /// ``Suggestion/hint(_:among:)``, else the other advice.
-  mutating func hint(_ word: String, among known: [String], else advice: String = "") -> String {
-    guard hintsLeft > 0 else { return advice }
-    hintsLeft -= 1
+  mutating func hint(_ word: String, among known: @autoclosure () -> [String], else advice: String = "") -> String {
+    guard comparisonsLeft > 0 else { return advice }
+    let known = known()
+    comparisonsLeft -= known.count
     let hint = Suggestion.hint(word, among: known)
     return hint.isEmpty ? advice : hint
   }

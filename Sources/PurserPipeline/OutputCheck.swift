@@ -4,7 +4,7 @@ import PurserModel
 /// without being waited for.
 struct OutputCheck {
   /// How many steps may be spent on comparing patterns and on looking for ways between tasks. 10,000 tasks that each read
-  /// what their neighbours make take some 20,000.
+  /// what two others make take some 40,000.
   static let maximumSteps = 2_000_000
   /// More warnings than this are no help.
   static let maximumWarnings = 200

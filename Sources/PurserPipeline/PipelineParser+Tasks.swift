@@ -36,7 +36,8 @@ extension PipelineParser {
     var hasUnknownKey = false
     for entry in entries {
       guard let key = TaskKey(rawValue: entry.key), key != .after || dialect == .purser else {
-        unknownKey(entry, of: owner, among: TaskKey.allCases.map(\.rawValue))
+        let known = TaskKey.allCases.filter { $0 != .after || dialect == .purser }
+        unknownKey(entry, of: owner, among: known.map(\.rawValue))
         hasUnknownKey = true
         continue
       }

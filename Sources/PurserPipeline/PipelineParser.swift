@@ -75,7 +75,7 @@ struct PipelineParser {
       resolve(parseGraphs(graphs), config: config, into: &file)
     } else if dialect == .kptn {
       error("the file has no 'graphs'; say there which tasks run, and after which", at: root.mark)
-    } else if hasTasks {
+    } else if !file.tasks.isEmpty {
       singleGraph(at: entries.first { $0.key == "tasks" }?.mark ?? root.mark, config: config, into: &file)
     }
     return file

@@ -218,6 +218,25 @@ final class RecordDatabase {
     }
   }
 
+  /// A WAL longer than this is moved into the database by a ``sync()``, which comes once for many commits.
+  private static let longestSharedWAL = 8 << 20
+
+  /// Makes durable what was committed without. The log is opened by its name: SQLite's locks are on other files.
+  func sync() throws(StoreError) {
+    guard writer != nil, isDurable else { return }
+    let path = databasePath + "-wal"
+    let log = open(path, O_RDONLY | O_CLOEXEC)
+    if log >= 0 {
+      defer { close(log) }
+      guard fdatasync(log) == 0 else {
+        throw StoreError(.io, "the record store's log '\(path)' cannot be made durable: \(String(cString: strerror(errno)))")
+      }
+    }
+    var info = stat()
+    guard stat(path, &info) == 0, info.st_size > Self.longestSharedWAL, let writer else { return }
+    try holdGate { () throws(StoreError) in writer.truncateWAL() }
+  }
+
   /// Runs migrations forth or back, outside of any transaction of ours.
   func withMigrator<Result>(_ body: (Migrator) throws(StoreError) -> Result) throws(StoreError) -> Result {
     try StoreFolder.prepare(directory)

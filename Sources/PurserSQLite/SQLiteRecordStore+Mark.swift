@@ -36,7 +36,9 @@ extension RecordDatabase {
       let changed = Int64(info.st_ctim.tv_sec) * 1_000_000_000 + Int64(info.st_ctim.tv_nsec)
       let present = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
       guard present - max(modified, changed) > Self.settling else { return nil }
-      for value in [UInt64(info.st_ino), UInt64(info.st_dev), UInt64(info.st_size)] { writer.append(littleEndian: value) }
+      for value in [UInt64(info.st_ino), UInt64(info.st_dev), UInt64(info.st_size)] {
+        writer.append(littleEndian: value)
+      }
       for value in [modified, changed] { writer.append(littleEndian: UInt64(bitPattern: value)) }
     }
     guard Generation.current(gateAt: gatePath) == generation else { return nil }

@@ -53,7 +53,8 @@ extension SQLiteRecordStore {
     try write { connection throws(StoreError) in
       if let run { try Self.requireLeases(of: run, connection) }
       let row = try Self.ensureTask(key, now: now, connection)
-      try connection.run("UPDATE tasks SET subtask_count = ? WHERE id = ?", [.integer(Int64(subtasks.count)), .integer(row)])
+      try connection.run(
+        "UPDATE tasks SET subtask_count = ? WHERE id = ?", [.integer(Int64(subtasks.count)), .integer(row)])
       try connection.run("DELETE FROM subtask_events WHERE task_row = ?", [.integer(row)])
       let bins = Dictionary(grouping: subtasks.sorted { $0.index < $1.index }) { SubtaskBin.number(of: $0.index) }
       try connection.run(

@@ -178,8 +178,12 @@ extension SQLiteRecordStore {
     }
   }
 
-  package func finish(_ run: OpenRun, with outcome: RunOutcome) throws(StoreError) {
-    try write { connection throws(StoreError) in
+  package func sync() throws(StoreError) {
+    try locked { database throws(StoreError) in try database.sync() }
+  }
+
+  package func finish(_ run: OpenRun, with outcome: RunOutcome, isDurable: Bool) throws(StoreError) {
+    try write(durable: isDurable) { connection throws(StoreError) in
       try Self.requireLeases(of: run, connection)
       let now = outcome.finishedAt
       if let row = try Self.taskRow(of: run.key, connection)?.id { try Self.fold(row, run.key, now: now, connection) }

@@ -57,7 +57,12 @@ public protocol RecordStore: ProgressStore, Sendable {
 
   /// Closes a run: history, task record, result, blobs and leases, in one durable transaction. Throws `leaseLost`, and
   /// writes nothing, if a lease is no longer this run's.
-  func finish(_ run: OpenRun, with outcome: RunOutcome) throws(StoreError)
+  ///
+  /// Without `isDurable`, a killed process loses nothing of it, but a power cut may, until the next ``sync()``.
+  func finish(_ run: OpenRun, with outcome: RunOutcome, isDurable: Bool) throws(StoreError)
+
+  /// Makes everything that was committed so far durable.
+  func sync() throws(StoreError)
 
   /// Outputs that other tasks of this storage key and pipeline, with a standing result, have declared below a folder.
   func outputs(below folder: ByteString, near key: TaskKey) throws(StoreError) -> [(task: String, path: ByteString)]
@@ -73,6 +78,13 @@ public protocol RecordStore: ProgressStore, Sendable {
 
   /// Forgets a blob whose content turned out to be damaged or gone.
   func forgetBlob(_ digest: Digest) throws(StoreError)
+}
+
+extension RecordStore {
+  /// Closes a run durably.
+  public func finish(_ run: OpenRun, with outcome: RunOutcome) throws(StoreError) {
+    try finish(run, with: outcome, isDurable: true)
+  }
 }
 
 /// What to invalidate.

@@ -88,3 +88,39 @@ extension TestProject {
     getenv("PURSER_TEST_ROUNDS").flatMap { Int(String(cString: $0)) } ?? usual
   }
 }
+
+// MARK: Mapped tasks
+
+extension TestProject {
+  /// Writes a pipeline whose task `work` maps over what `list.json` holds.
+  ///
+  /// - Parameter fields: of `work`, a line each.
+  func writeMapped(_ fields: String, over names: String = "name", more: String = "") throws {
+    let indented = fields.split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)\n" }.joined()
+    try write(
+      "purser.yaml",
+      """
+      tasks:
+        list:
+          command: cat list.json > "$PURSER_RESULT"
+          inputs: [list.json]
+          cache_result: true
+          iterable_item: \(names)
+        work:
+          after: list
+          map_over: \(names)
+      \(indented)
+      \(more)
+      """)
+  }
+
+  /// Writes the list that is mapped over.
+  func writeList(_ names: [String]) throws {
+    try write("list.json", JSON.array(names.map { .string($0) }).serialized)
+  }
+
+  /// How often each item was executed, by the lines of a file of counts.
+  func executionsByItem(_ name: ByteString = "items") -> [String: Int] {
+    lines(name).reduce(into: [:]) { $0[$1, default: 0] += 1 }
+  }
+}

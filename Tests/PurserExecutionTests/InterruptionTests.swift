@@ -139,6 +139,23 @@ struct InterruptionTests {
     }
   }
 
+  @Test func `Under a watch, commands are stopped with this process`() async {
+    await #expect(processExitsWith: .exitCode(42)) {
+      // In the foreground of a terminal, the key's signal reaches the command directly.
+      let terminal = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY)
+      if terminal >= 0 { exit(42) }
+      let watch = try InterruptionWatch()
+      // What lets this process go on again is out of the command's reach.
+      let script = """
+        (setsid sh -c "while sleep 0.05 && kill -CONT $PPID; do :; done" >/dev/null 2>&1 &)
+        trap 'exit 42' TSTP; echo ready; count=0
+        while [ $count -lt 1000 ]; do count=$((count + 1)); sleep 0.01; done
+        """
+      let ran = try await run(shell(script), lines: { _, _ in kill(getpid(), SIGTSTP) })
+      exit(watch.count == 0 && ran.completion.interruption == nil ? ran.exit.code : 1)
+    }
+  }
+
   @Test func `Under a watch, a timeout still ends a daemon that let go of everything`() async {
     await #expect(processExitsWith: .exitCode(0)) {
       let watch = try InterruptionWatch()

@@ -195,23 +195,42 @@ struct WorkerPoolTests {
         let countdown = Countdown(count)
         for number in 0..<count {
           pool.submit {
-            let argv: [ByteString] = number % 5 == 0 ? ["no-such-command"] : ["echo", "x"]
-            var command = Command(argv: argv, environment: ["PATH=/usr/bin:/bin"], escalates: number % 2 == 0)
-            if number % 3 == 0 { command.timeout = .seconds(100) }
-            // In a file at once.
-            let spool = LogSpool(directory: "/tmp", memoryLimit: 0)
-            _ = try? LocalExecutor().run(command, capture: spool, output: .lines { _, _ in }, started: { _ in })
+            do {
+              let argv: [ByteString] = number % 5 == 0 ? ["no-such-command"] : ["echo", "x"]
+              var command = Command(argv: argv, environment: ["PATH=/usr/bin:/bin"], escalates: number % 2 == 0)
+              if number % 3 == 0 { command.timeout = .seconds(100) }
+              // In a file at once.
+              let spool = LogSpool(directory: "/tmp", memoryLimit: 0)
+              _ = try? LocalExecutor().run(command, capture: spool, output: .lines { _, _ in }, started: { _ in })
+            }
             countdown.count()
           }
         }
         await countdown.wait()
       }
-      // Each thread that runs a command keeps a pipe for its signals.
+      func runAtOnce(_ count: Int) async {
+        let countdown = Countdown(count)
+        let running = Mutex(0)
+        for _ in 0..<count {
+          pool.submit {
+            _ = try? LocalExecutor().run(
+              Command(argv: ["true"]), capture: .discarding(), output: .discard,
+              started: { _ in
+                running.withLock { $0 += 1 }
+                while running.withLock({ $0 < count }) { poll(nil, 0, 1) }
+              })
+            countdown.count()
+          }
+        }
+        await countdown.wait()
+      }
+      // As many pipes for signals are kept as there were commands at once.
       let watch = try InterruptionWatch()
-      await runMany(200)
+      await runMany(50)
+      await runAtOnce(8)
       let before = openFiles()
       await runMany(500)
-      exit(openFiles() <= before && before > 0 && watch.count == 0 ? 0 : 1)
+      exit(openFiles() == before && before > 0 && watch.count == 0 ? 0 : 1)
     }
   }
 }

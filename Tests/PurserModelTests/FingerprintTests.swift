@@ -87,7 +87,8 @@ struct FingerprintTests {
       (.codeFile, "x"), (.inputTree, "x"), (.inputLink, "link x"), (.codePattern, "pattern x"), (.argv, "argv"),
       (.environment, "env x"), (.toolFile, "tool x"), (.toolPath, "tool x path"), (.outputPattern, "output x"),
       (.workingDirectory, "working directory"), (.standardInput, "standard input"),
-      (.upstreamOutputs, "outputs of x"), (.upstreamData, "data of x"), (.parameter, "parameter x"), (.form, "x"), (.form, "x"),
+      (.upstreamOutputs, "outputs of x"), (.upstreamData, "data of x"), (.parameter, "parameter x"), (.form, "x"),
+      (.form, "x"),
     ]
     for (tag, label) in table { #expect(Component(tag, "x", .absent).label == label) }
   }

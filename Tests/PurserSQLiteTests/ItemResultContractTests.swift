@@ -5,9 +5,14 @@ import Testing
 
 @Suite("Record store contract: results of items")
 struct ItemResultContractTests {
-  private func done(_ index: Int, _ contentKey: Digest, output: String?, data: String? = nil, day: Int = 1) -> ItemProgress {
+  private func done(_ index: Int, _ contentKey: Digest, output: String?, data: String? = nil, day: Int = 1)
+    -> ItemProgress
+  {
     let entries = output.map {
-      [OutputManifest.Entry(path: ByteString("out/\(index)"), kind: .file, mode: 0o644, digest: digest($0), size: UInt64($0.utf8.count))]
+      [
+        OutputManifest.Entry(
+          path: ByteString("out/\(index)"), kind: .file, mode: 0o644, digest: digest($0), size: UInt64($0.utf8.count))
+      ]
     }
     return ItemProgress(
       event: SubtaskEvent(index: index, status: .done, time: Time.day(day), contentKey: contentKey),
@@ -24,7 +29,9 @@ struct ItemResultContractTests {
   private let one = digest("one")
   private let two = digest("two")
 
-  @Test("are found by what the item was made from, on every storage key", .temporaryFolder, arguments: RecordStoreBackend.all)
+  @Test(
+    "are found by what the item was made from, on every storage key", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
   func found(backend: RecordStoreBackend) throws {
     let store = try backend.open()
     #expect(try store.itemResults(for: [one], of: task) == [:])
@@ -86,7 +93,9 @@ struct ItemResultContractTests {
     #expect(try store.itemResults(for: [one], of: task).count == 1)
   }
 
-  @Test("one whose content is not in the store is refused with its event", .temporaryFolder, arguments: RecordStoreBackend.all)
+  @Test(
+    "one whose content is not in the store is refused with its event", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
   func missingBlob(backend: RecordStoreBackend) throws {
     let store = try backend.open()
     try makeList(task, in: store)
@@ -126,7 +135,8 @@ struct ItemResultContractTests {
     #expect(try store.collectGarbage(olderThan: Time.day(10), treeChildren: { _ in [] }).blobs == 2)
   }
 
-  @Test("a forgotten content takes the items' results that need it", .temporaryFolder, arguments: RecordStoreBackend.all)
+  @Test(
+    "a forgotten content takes the items' results that need it", .temporaryFolder, arguments: RecordStoreBackend.all)
   func forget(backend: RecordStoreBackend) throws {
     let store = try backend.open()
     try makeList(task, in: store)

@@ -119,7 +119,7 @@ struct KptnSchemaTests {
       try step.begin(in: store), with: step.ending(.failed, .failure, exitCode: 1))
     try store.finish(try step.begin(in: store), with: step.ending(.cancelled, nil, exitCode: nil))
     let lost = try step.begin(in: store)
-    _ = try step.begin(in: store, replacing: lost.tokens)
+    let taken = try step.begin(in: store, replacing: lost.tokens)
     #expect(try database.rows("SELECT id FROM tasks") == row)
     #expect(try database.rows("SELECT data FROM taskdata_bins") == ["[1]"])
     #expect(try database.rows("SELECT data FROM subtask_bins") == ["[]"])
@@ -130,7 +130,7 @@ struct KptnSchemaTests {
     #expect(record.subtaskCount == 7 && record.taskdataCount == 8)
 
     // A success without data has none, whatever there was; the items stay.
-    try step.restore(try store.newestResult(of: step), in: store)
+    try store.finish(taken, with: step.success)
     #expect(try database.rows("SELECT id FROM tasks") == row)
     #expect(try database.rows("SELECT data FROM taskdata_bins") == [])
     #expect(try database.rows("SELECT data FROM subtask_bins") == ["[]"])

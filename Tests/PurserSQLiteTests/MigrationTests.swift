@@ -30,11 +30,14 @@ struct MigrationTests {
     }
     _ = try Step("open").begin(in: store)
     _ = try store.invalidate([key("a")])
-    try Database().connection.execute(
-      """
-      INSERT INTO subtask_bins (storage_key, pipeline, task_id, bin_id, data, created_at, updated_at)
-        VALUES ('main', 'penguins', 'a', '0', '[]', 'then', 'then')
-      """)
+    try store.setSubtasks([Subtask(index: 0, key: "item")], of: key("a"), under: nil)
+    let made = NewItemResult(
+      manifest: Step("a").manifest, data: "1", durationMicroseconds: 1, blobs: [Step.blob("made by an item")])
+    try store.append(
+      [
+        ItemProgress(
+          event: SubtaskEvent(index: 0, status: .done, time: Time.day(1), contentKey: digest("item")), result: made)
+      ], of: key("a"), under: nil)
   }
 
   @Test("are numbered without gaps, up to the version that this build knows")
@@ -50,8 +53,9 @@ struct MigrationTests {
   @Test("are those that were released")
   func released() {
     #expect(
-      Migration.all.prefix(3).map { "\($0.name) \($0.checksum)" } == [
+      Migration.all.prefix(4).map { "\($0.name) \($0.checksum)" } == [
         "001_kptn_tables cff807db6da125ac", "002_runs_and_events 6599807397c15c4f", "003_action_cache 6095f664b5778285",
+        "004_progress 69a60dbf8347013b",
       ])
   }
 
@@ -133,7 +137,8 @@ struct MigrationTests {
     _ = try store.migrate(now: Time.day(3))
     let status = try store.schemaStatus()
     #expect(status.version == Migration.current)
-    #expect(status.migrations.map(\.name) == ["001_kptn_tables", "002_runs_and_events", "003_action_cache", "004_progress"])
+    #expect(
+      status.migrations.map(\.name) == ["001_kptn_tables", "002_runs_and_events", "003_action_cache", "004_progress"])
     #expect(status.migrations.allSatisfy { $0.appliedAt == Time.day(3) })
   }
 

@@ -102,7 +102,9 @@ struct ProgressContractTests {
     #expect(try other.subtasks(of: step.key) == expected)
   }
 
-  @Test("another list takes the place of the first with all that belongs to it", .temporaryFolder, arguments: RecordStoreBackend.all)
+  @Test(
+    "another list takes the place of the first with all that belongs to it", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
   func replace(backend: RecordStoreBackend) throws {
     let store = try backend.open()
     try store.setSubtasks(items(1600), of: step.key, under: nil)
@@ -132,7 +134,9 @@ struct ProgressContractTests {
     }
   }
 
-  @Test("an item that is not in the list is refused, and all that came with it", .temporaryFolder, arguments: RecordStoreBackend.all)
+  @Test(
+    "an item that is not in the list is refused, and all that came with it", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
   func unknownItem(backend: RecordStoreBackend) throws {
     let store = try backend.open()
     #expect(code { try store.append([mark(0, .done)], of: step.key, under: nil) } == .busy)
@@ -182,7 +186,9 @@ struct ProgressContractTests {
     #expect(try store.subtasks(of: step.key) == before)
   }
 
-  @Test("10,000 events in all orders come out as they would one by one", .temporaryFolder, arguments: RecordStoreBackend.all)
+  @Test(
+    "10,000 events in all orders come out as they would one by one", .temporaryFolder, arguments: RecordStoreBackend.all
+  )
   func many(backend: RecordStoreBackend) throws {
     let store = try backend.open()
     var expected = items(1300)

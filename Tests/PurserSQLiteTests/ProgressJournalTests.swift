@@ -25,7 +25,10 @@ struct ProgressJournalTests {
     try database.connection.execute("UPDATE subtask_bins SET updated_at = 'before'")
     let before = try database.rows("SELECT data FROM subtask_bins ORDER BY bin_id")
     try store.append([event(3), event(1500), event(3, .failed)], of: step.key, under: nil)
-    #expect(try database.rows("SELECT number, item, status FROM subtask_events", columns: 3) == ["1|3|2", "2|1500|2", "3|3|3"])
+    #expect(
+      try database.rows("SELECT number, item, status FROM subtask_events", columns: 3) == [
+        "1|3|2", "2|1500|2", "3|3|3",
+      ])
     #expect(try database.rows("SELECT data FROM subtask_bins ORDER BY bin_id") == before)
     try store.foldProgress(of: step.key)
     #expect(try database.count("subtask_events") == 0)
@@ -75,7 +78,8 @@ struct ProgressJournalTests {
     let error = #expect(throws: StoreError.self) { try store.subtasks(of: step.key) }
     #expect(error?.code == .corrupt)
     #expect(
-      error?.message == "bin 1 of the items of task 'map' is damaged; set the list of its items again, which forgets how "
+      error?.message
+        == "bin 1 of the items of task 'map' is damaged; set the list of its items again, which forgets how "
         + "far they are")
     try store.finish(run, with: step.success)
     #expect(try database.rows("SELECT item FROM subtask_events") == ["600"])

@@ -113,9 +113,13 @@ struct SubtaskBinTests {
   @Test("strings of all lengths end where they end, whatever is in them")
   func strings() throws {
     for length in 0..<40 {
-      for (special, written) in [("\"", "\\\""), ("\\", "\\\\"), ("\u{1f}", "\\u001f"), ("é", "é"), ("\u{7f}", "\u{7f}")] {
+      for (special, written) in [
+        ("\"", "\\\""), ("\\", "\\\\"), ("\u{1f}", "\\u001f"), ("é", "é"), ("\u{7f}", "\u{7f}"),
+      ] {
         for position in 0...length {
-          let (before, after) = (String(repeating: "a", count: position), String(repeating: " ", count: length - position))
+          let (before, after) = (
+            String(repeating: "a", count: position), String(repeating: " ", count: length - position)
+          )
           let text = "[{\"i\":0,\"key\":\"\(before)\(written)\(after)\"}]"
           let expected = Subtask(index: 0, key: before + special + after)
           #expect(try #require(scan(text)) == [expected])

@@ -42,7 +42,8 @@ struct TaskDataContractTests {
     #expect(record.taskdataCount == data.elements.count && record.outputDataVersion == "v")
   }
 
-  @Test("other data takes the place of all of it, and none removes it", .temporaryFolder, arguments: RecordStoreBackend.all)
+  @Test(
+    "other data takes the place of all of it, and none removes it", .temporaryFolder, arguments: RecordStoreBackend.all)
   func replace(backend: RecordStoreBackend) throws {
     let store = try backend.open()
     for data in [list(1700), list(600), TaskData(isList: false, elements: ["1"]), list(0), list(501)] {
@@ -128,7 +129,9 @@ struct TaskDataContractTests {
     #expect(try store.taskData(of: step.key, .result) == list(3))
   }
 
-  @Test("a result whose data is no content of the store is not recorded", .temporaryFolder, arguments: RecordStoreBackend.all)
+  @Test(
+    "a result whose data is no content of the store is not recorded", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
   func missingBlob(backend: RecordStoreBackend) throws {
     let store = try backend.open()
     let run = try step.begin(in: store)

@@ -65,11 +65,17 @@ class Items:
 
 
 def python(bench: Bench) -> str | None:
-    """The interpreter with kptn in it."""
-    path = bench.scratch / "venv" / "bin" / "python"
-    if not (bench.find("kptn") and path.exists()):
+    """The interpreter beside the command `kptn`, if its client can be loaded there."""
+    command = bench.find("kptn")
+    if command is None:
         return None
-    return str(path)
+    path = str(Path(command).parent / "python3")
+    question = [path, "-c", "import kptn.caching.client.DbClientSQLite"]
+    if Path(path).exists() and bench.run(question, bench.scratch, check=False).returncode == 0:
+        return path
+    if "kptn's client" not in bench.skipped:
+        bench.skipped.append("kptn's client")
+    return None
 
 
 def recording(bench: Bench) -> Section:

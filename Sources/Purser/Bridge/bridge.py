@@ -162,4 +162,8 @@ def main():
             file.write(text)
 
 
-main()
+try:
+    main()
+except KeyboardInterrupt:
+    # Whoever pressed the key knows where.
+    sys.exit(130)

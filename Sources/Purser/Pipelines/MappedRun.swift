@@ -458,7 +458,11 @@ final class MappedRun: Sendable {
     }
     try removeLeftovers()
     let outcome = try attempt.finish(.success, log: log.spool, data: data())
-    return worker.ending(of: outcome, spec, since: start, items: counts)
+    let ending = worker.ending(of: outcome, spec, since: start, items: counts)
+    if counts.ran == 0, counts.restored > 0, ending.isSuccess {
+      return .restored(savedMicroseconds: attempt.assessment.record?.result?.durationMicroseconds ?? 0)
+    }
+    return ending
   }
 
   private func data() -> TaskData? {
@@ -518,7 +522,8 @@ final class MappedRun: Sendable {
       return !patterns.contains { $0.matches(entry.path) }
     }
     guard !extra.isEmpty else { return }
-    try cache.restorer.clear([], keeping: false, found: OutputManifest(entries: extra), for: attempt.run)
+    try cache.restorer.clear(
+      [], keeping: false, namesAll: true, found: OutputManifest(entries: extra), for: attempt.run)
   }
 }
 

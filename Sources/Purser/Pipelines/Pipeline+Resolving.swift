@@ -16,7 +16,8 @@ extension Pipeline {
     for (place, node) in order.enumerated() { places[node.task] = place }
     let scratch = Self.scratch(of: project, environment)
     let resolver = TaskResolver(
-      dialect: file.dialect, project: project, scratch: scratch, definitions: definitions, config: graph.config)
+      dialect: file.dialect, project: project, scratch: scratch, definitions: definitions, config: graph.config,
+      graph: graph.name, year: Self.year(environment))
     var tasks: [PipelineTask] = []
     tasks.reserveCapacity(order.count)
     for node in order {
@@ -62,6 +63,9 @@ extension Pipeline {
     return order.map { graph.nodes[$0] }
   }
 
+  /// What functions see as `DATA_YEAR`, with kptn's default.
+  static func year(_ environment: ProcessEnvironment) -> ByteString { environment[nonEmpty: "DATA_YEAR"] ?? "2022" }
+
   /// `$SCRATCH_DIR/<storage key>`, else `scratch/<storage key>` in the root.
   private static func scratch(of project: Project, _ environment: ProcessEnvironment) -> ByteString {
     let base =
@@ -82,6 +86,8 @@ private struct TaskResolver {
   let scratch: ByteString
   let definitions: [String: TaskDefinition]
   let config: ConfigValue
+  let graph: String
+  let year: ByteString
 
   func task(
     _ definition: TaskDefinition, _ node: GraphDefinition.Node, dependencies: [Int]
@@ -109,9 +115,7 @@ private struct TaskResolver {
     spec.isPure = definition.isPure
     spec.keepsOutputs = definition.keepsOutputs
     spec.keepsData = definition.cachesResult
-    if case .python = work, config != .emptyObject {
-      spec.parameters = [TaskSpec.Argument(name: "config", value: ByteString(config.text))]
-    }
+    if case .python = work { spec.parameters = parameters }
     if case .r(_, let file, _) = work, dialect == .kptn, !file.parentPath.isEmpty {
       spec.workingDirectory = file.parentPath
     }
@@ -128,6 +132,16 @@ private struct TaskResolver {
         : ByteString(logs)
     }
     return task
+  }
+
+  /// What a function can see of the pipeline by `pipeline_config`, and no file tells of. The storage key is left out:
+  /// what differs from branch to branch is to be the input.
+  private var parameters: [TaskSpec.Argument] {
+    var parameters = [
+      TaskSpec.Argument(name: "pipeline name", value: ByteString(graph)), TaskSpec.Argument(name: "data year", value: year),
+    ]
+    if config != .emptyObject { parameters.append(TaskSpec.Argument(name: "config", value: ByteString(config.text))) }
+    return parameters
   }
 
   /// A path below the scratch folder as Purser names it.

@@ -40,7 +40,7 @@ package final class PlanCache {
     writer.append(source.digest)
     for text in [
       project.root, ByteString(project.storageKey), ByteString(graph ?? ""), ByteString(graph == nil ? "0" : "1"),
-      environment["PATH"] ?? "", environment["SCRATCH_DIR"] ?? "",
+      environment["PATH"] ?? "", environment["SCRATCH_DIR"] ?? "", environment["DATA_YEAR"] ?? "",
     ] {
       writer.append(lengthPrefixed: text.bytes)
     }

@@ -53,6 +53,8 @@ package final class Runner {
   private var isPreparing = false
   private var interruption: Int32?
   private var nextFold = MonotonicTime.now()
+  private var nextSync = MonotonicTime.now()
+  private var hasUnsynced = false
 
   /// A mapped task under way.
   private struct MappedProgress {
@@ -137,6 +139,9 @@ package final class Runner {
       throw PurserError(.unavailable, "\(error)")
     }
     defer { watch.end() }
+    // The ends of tasks share the cost of reaching the disk. None is acknowledged before: that is this run's own end.
+    cache.commitsDurably.store(false, ordering: .relaxed)
+    defer { cache.commitsDurably.store(true, ordering: .relaxed) }
     prepare()
     while true {
       startWhatCan()
@@ -146,8 +151,11 @@ package final class Runner {
       for message in mailbox.take() { receive(message) }
       takeDelayed()
       fold()
+      sync()
     }
     skipTheRest()
+    let isSynced = (try? cache.records.sync()) != nil
+    if !isSynced { report(.warning("what was recorded could not be made durable; a power cut may undo it")) }
     cache.saveStatCache()
     planner.keep(plan) { place in
       if case .fresh? = endings[place] { true } else { false }
@@ -255,6 +263,7 @@ package final class Runner {
     switch message {
     case .ended(let place, let ending):
       running -= 1
+      hasUnsynced = true
       if !retry(place, after: ending) { end(place, ending) }
     case .began(let place, let run, let bundles):
       running -= 1
@@ -268,6 +277,7 @@ package final class Runner {
       concludeIfDone(place)
     case .concluded(let place, let ending):
       running -= 1
+      hasUnsynced = true
       mapped[place] = nil
       end(place, ending)
     }
@@ -403,6 +413,15 @@ package final class Runner {
     ]
     poll(&entries, 2, min(due, mapped.isEmpty ? 60_000 : 1000))
     if entries[1].revents != 0 { watch.wait(milliseconds: 0) }
+  }
+
+  /// A few times a second, for whoever pulls the plug meanwhile.
+  private func sync() {
+    let now = MonotonicTime.now()
+    guard hasUnsynced, now >= nextSync else { return }
+    hasUnsynced = false
+    try? cache.records.sync()
+    nextSync = MonotonicTime.now().advanced(by: .milliseconds(250))
   }
 
   /// Brings the bins of mapped tasks up to date once a second.

@@ -124,7 +124,7 @@ struct TaskCommand {
     let context = [
       ("scratch_dir", text(pipeline.scratch.escaped)), ("STORAGE_KEY", text(project.storageKey)),
       ("BRANCH", text(project.storageKey)), ("PIPELINE_NAME", text(pipeline.graph)),
-      ("DATA_YEAR", text(cache.environment["DATA_YEAR"]?.escaped ?? "2022")), ("SUBSET_MODE", "false"),
+      ("DATA_YEAR", text(Pipeline.year(cache.environment).escaped)), ("SUBSET_MODE", "false"),
     ]
     let list = items.map { items in
       "[" + items.map { object([("key", text($0.key)), ("values", $0.json)]) }.joined(separator: ",") + "]"

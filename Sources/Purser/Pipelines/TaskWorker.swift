@@ -157,17 +157,11 @@ struct TaskWorker: Sendable {
     return try executor.run(
       command, capture: log,
       output: .lines { stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
-      started: { child in
-        // Items are many: what is left of theirs is found by the run's number in its environment.
-        guard item == nil else { return }
-        let process = LeaseProcess(pid: child.pid, startTime: child.startTime, processGroup: child.processGroup)
-        do {
-          try cache.records.noteChild(process, of: attempt.run)
-        } catch let error as StoreError where error.code == .leaseLost {
-          throw error
-        } catch {
-          // Not noted, a takeover could not end it; the run itself is no worse for that.
-        }
+      started: { _ in
+        // It is not noted, as for a single step: what is left of a dead run is found by what it has in its environment.
+        // But who was frozen since the lease was taken may have lost it, and must not begin.
+        guard attempt.start.duration(to: MonotonicTime.now()) > .seconds(Lessor.seconds / 4) else { return }
+        try cache.records.renew(attempt.run, until: TaskCache.time(in: Lessor.seconds))
       })
   }
 

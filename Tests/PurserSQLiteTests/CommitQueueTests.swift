@@ -1,0 +1,77 @@
+import Glibc
+import PurserStore
+import Synchronization
+import Testing
+
+@testable import PurserSQLite
+
+@Suite("The commit queue")
+struct CommitQueueTests {
+  /// What the committers saw.
+  private final class Log: Sendable {
+    let batches = Mutex<[[Int]]>([])
+    let outcomes = Mutex<[Int: StoreError.Code?]>([:])
+    let isBusy = Atomic<Bool>(false)
+    let overlaps = Atomic<Int>(0)
+  }
+
+  @Test("a caller alone commits at once, by itself, and is told what came of it")
+  func alone() throws {
+    let queue = CommitQueue<Int>()
+    var committed: [[Int]] = []
+    try queue.submit(1) { requests in
+      committed.append(requests)
+      return [.success(())]
+    }
+    let failing = { try queue.submit(2) { requests in requests.map { _ in .failure(StoreError(.full, "full")) } } }
+    #expect(code { try failing() } == .full)
+    try queue.submit(3) { requests in
+      committed.append(requests)
+      return [.success(())]
+    }
+    #expect(committed == [[1], [3]])
+  }
+
+  @Test("those who come during a commit stand together in the next, each with its own outcome")
+  func together() {
+    let queue = CommitQueue<Int>()
+    let log = Log()
+    onThreads(5) { number in
+      let outcome = code {
+        try queue.submit(number) { requests in
+          let isFirst = log.batches.withLock { batches in
+            batches.append(requests)
+            return batches.count == 1
+          }
+          // The first one to commit waits until all the others stand in the queue.
+          while isFirst, queue.count < 5 - requests.count { sched_yield() }
+          return requests.map { $0 == 3 ? .failure(StoreError(.leaseLost, "")) : .success(()) }
+        }
+      }
+      log.outcomes.withLock { $0[number] = outcome }
+    }
+    let batches = log.batches.withLock { $0 }
+    #expect(batches.count == 2)
+    #expect(batches.joined().sorted() == [0, 1, 2, 3, 4])
+    #expect(log.outcomes.withLock { $0 } == [0: nil, 1: nil, 2: nil, 3: .leaseLost, 4: nil])
+  }
+
+  @Test("requests of many threads are committed once each, one commit at a time")
+  func many() {
+    let queue = CommitQueue<Int>()
+    let log = Log()
+    onThreads(16) { thread in
+      for number in 0..<100 {
+        try? queue.submit(thread * 100 + number) { requests in
+          if log.isBusy.exchange(true, ordering: .sequentiallyConsistent) { log.overlaps.add(1, ordering: .relaxed) }
+          log.batches.withLock { $0.append(requests) }
+          log.isBusy.store(false, ordering: .sequentiallyConsistent)
+          return requests.map { _ in .success(()) }
+        }
+      }
+    }
+    #expect(log.batches.withLock { $0.joined().sorted() } == Array(0..<1600))
+    let overlaps = log.overlaps.load(ordering: .relaxed)
+    #expect(overlaps == 0)
+  }
+}
