@@ -31,7 +31,7 @@ extension TaskCache {
   /// Sets what a task returned, for programs that run it themselves.
   package func setData(_ data: TaskData, of task: String) throws(PurserError) {
     do {
-      try records.setTaskData(data, of: key(task), .result, now: TaskCache.now())
+      try records.setTaskData(data, version: data.version, of: key(task), .result, now: TaskCache.now())
     } catch {
       throw PurserError(error)
     }
@@ -81,8 +81,8 @@ extension TaskCache {
     _ keys: [String], of task: String, _ status: Subtask.Status, error: String? = nil
   ) throws(PurserError) {
     let subtasks = try subtasks(of: task)
-    var places: [String: Int] = [:]
-    for subtask in subtasks { places[subtask.key] = subtask.index }
+    var places: [String: Subtask] = [:]
+    for subtask in subtasks { places[subtask.key] = subtask }
     let now = TaskCache.now()
     var progress: [ItemProgress] = []
     for key in keys {
@@ -94,7 +94,11 @@ extension TaskCache {
         let hint = Suggestion.hint(key, among: subtasks.map(\.key))
         throw PurserError(.missing, "task '\(task)' has no item '\(key)'\(hint)")
       }
-      progress.append(ItemProgress(event: SubtaskEvent(index: place, status: status, time: now, error: error)))
+      // What it was made from when it failed under a runner: marked as done by hand, it is done for that.
+      progress.append(
+        ItemProgress(
+          event: SubtaskEvent(
+            index: place.index, status: status, time: now, error: error, contentKey: place.contentKey)))
     }
     do {
       try records.append(progress, of: self.key(task), under: nil)

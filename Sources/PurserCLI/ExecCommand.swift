@@ -19,7 +19,7 @@ let execCommand = CommandSpec(
 ) { invocation in
   let session = try Session(invocation)
   let console = session.console
-  let project = try session.project()
+  let project = try session.stepProject()
   let spec = try session.declaredSpec(project)
   var options = StepRunner.Options()
   options.isForced = invocation.has("force")

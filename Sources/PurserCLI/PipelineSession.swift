@@ -85,6 +85,17 @@ extension Session {
     invocation.text("pipeline") ?? environment["PURSER_PIPELINE"].flatMap { $0.isEmpty ? nil : $0.escaped }
   }
 
+  /// As ``project()``, but a pipeline file that cannot be used is no reason for a command not to run.
+  func stepProject() throws -> Project {
+    do {
+      return try project()
+    } catch let error as PurserError where error.code == .pipeline {
+      let project = try plainProject()
+      console.warn("\(error.message); recorded in pipeline '\(project.pipeline)'")
+      return project
+    }
+  }
+
   /// Whether the file has the graph that is meant.
   func hasGraph(in file: PipelineFile) -> Bool { PipelineLoader.graph(chosenGraph, of: file) != nil }
 

@@ -3,8 +3,8 @@ public enum Suggestion {
   /// Longer words get no suggestion: comparing costs the product of the lengths.
   private static let maximumLength = 200
 
-  /// `; did you mean 'x'?` for the nearest of the known names, if it is near; else nothing. O(n l²) at worst, where l is
-  /// the length of the word; names whose length alone makes them too far are not compared.
+  /// `; did you mean 'x'?` for the nearest of the known names, if it is near; else nothing. O(n l²) at worst, where l
+  /// is the length of the word; names whose length alone makes them too far are not compared.
   public static func hint(_ word: String, among known: [String]) -> String {
     let letters = Array(word.unicodeScalars)
     guard letters.count <= maximumLength else { return "" }
@@ -30,8 +30,8 @@ public enum Suggestion {
     return distance(a, b, limit: max(a.count, b.count)) ?? max(a.count, b.count)
   }
 
-  /// `nil` if it is more than `limit`, as soon as that is certain. Places further apart than the limit are not looked at.
-  /// O(n limit).
+  /// `nil` if it is more than `limit`, as soon as that is certain. Places further apart than the limit are not looked
+  /// at. O(n limit).
   private static func distance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar], limit: Int) -> Int? {
     guard abs(a.count - b.count) <= limit else { return nil }
     let tooFar = limit + 1

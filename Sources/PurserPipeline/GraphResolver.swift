@@ -63,7 +63,8 @@ struct GraphResolver {
     guard !isExhausted else { return }
     isExhausted = true
     parser.error(
-      "the graphs have more than \(Self.maximumMerged) tasks, or \(Self.maximumConfigBytes >> 20) MiB of 'config', with "
+      "the graphs have more than \(Self.maximumMerged) tasks, or \(Self.maximumConfigBytes >> 20) MiB of 'config', "
+        + "with "
         + "what they extend; use fewer graphs", at: mark)
   }
 

@@ -3,8 +3,8 @@ import PurserModel
 /// Compares what the tasks of a graph make and read: outputs that two of them declare, and inputs that another makes
 /// without being waited for.
 struct OutputCheck {
-  /// How many steps may be spent on comparing patterns and on looking for ways between tasks. 10,000 tasks that each read
-  /// what two others make take some 40,000.
+  /// How many steps may be spent on comparing patterns and on looking for ways between tasks. 10,000 tasks that each
+  /// read what two others make take some 40,000.
   static let maximumSteps = 2_000_000
   /// More warnings than this are no help.
   static let maximumWarnings = 200
@@ -86,7 +86,8 @@ struct OutputCheck {
   private mutating func refuse(_ output: Path, _ what: String, as other: Int) {
     guard let task = view.tasks[output.node], let first = view.tasks[other] else { return }
     log.error(
-      "task \(quoted(task.name)) declares \(what), which task \(quoted(first.name)) (\(Self.place(first.mark))) declares "
+      "task \(quoted(task.name)) declares \(what), which task \(quoted(first.name)) (\(Self.place(first.mark))) "
+        + "declares "
         + "too; let each output have one task", at: task.mark)
   }
 

@@ -1,7 +1,7 @@
 /// A path or pattern of a pipeline file, as far as a check before any run can tell: `${NAME}` may be anything.
 ///
-/// A simpler reading than that of the globs which a run expands: `{a,b}` is not followed, hidden names match like others.
-/// It serves warnings only.
+/// A simpler reading than that of the globs which a run expands: `{a,b}` is not followed, hidden names match like
+/// others. It serves warnings only.
 struct PathPattern: Hashable {
   /// Without `./`, doubled slashes and a slash at the end.
   let text: String

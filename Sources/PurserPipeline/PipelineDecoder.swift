@@ -1,5 +1,5 @@
-/// Reads what ``PipelineEncoder`` wrote. A read beyond the end, or of a string that there is not, gives nothing and remembers it, so
-/// that the many reads need no test each.
+/// Reads what ``PipelineEncoder`` wrote. A read beyond the end, or of a string that there is not, gives nothing and
+/// remembers it, so that the many reads need no test each.
 struct PipelineDecoder {
   let bytes: UnsafeRawBufferPointer
   private var offset = 0

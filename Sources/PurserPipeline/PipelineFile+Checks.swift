@@ -4,8 +4,9 @@ extension PipelineFile {
   /// What the tasks of one graph mean for each other: names to map over, references, variables, outputs that two tasks
   /// declare, inputs that another task makes. An error among them means that the graph cannot run.
   ///
-  /// A parsed file has looked already. O(tasks + dependencies + paths), but for looking for a way from an input's reader to its maker, which has a budget;
-  /// beyond that, such a warning may be missing. An unknown name gives one error.
+  /// A parsed file has looked already. O(tasks + dependencies + paths), but for looking for a way from an input's
+  /// reader to its maker, which has a budget; beyond that, such a warning may be missing. An unknown name gives one
+  /// error.
   ///
   /// - Returns: In the order of the file.
   public func checks(graph name: String) -> [Diagnostic] {
@@ -53,7 +54,8 @@ struct GraphView {
       guard upstream[index].count < node.dependencies.count else { continue }
       for name in node.dependencies where places[name] == nil {
         log.error(
-          "task \(quoted(node.task)) comes after \(quoted(name)), which is not in graph \(quoted(graph.name)); add it to "
+          "task \(quoted(node.task)) comes after \(quoted(name)), which is not in graph \(quoted(graph.name)); add "
+            + "it to "
             + "the 'tasks' of the graph", at: node.mark)
       }
     }
@@ -100,8 +102,8 @@ struct GraphView {
     }
   }
 
-  /// In `cli_args` and `logs` a variable is an item's part, an argument, or the data of a dependency. (In a command it may
-  /// be the shell's, and in an output it is a wildcard.)
+  /// In `cli_args` and `logs` a variable is an item's part, an argument, or the data of a dependency. (In a command it
+  /// may be the shell's, and in an output it is a wildcard.)
   private mutating func checkVariables(
     _ task: TaskDefinition, _ node: GraphDefinition.Node, _ name: @autoclosure () -> String
   ) {

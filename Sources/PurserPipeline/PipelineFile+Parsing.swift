@@ -6,8 +6,8 @@ extension PipelineFile {
 
   /// Reads and checks a pipeline file. O(size) but for what budgets bound: nesting, aliases, inheritance.
   ///
-  /// Names, keys and cycles refuse the file. What tasks of one graph mean for each other refuses only that graph, and is
-  /// what ``checks(graph:)`` says.
+  /// Names, keys and cycles refuse the file. What tasks of one graph mean for each other refuses only that graph, and
+  /// is what ``checks(graph:)`` says.
   ///
   /// - Parameters:
   ///   - bytes: The file's content: YAML 1.1 in UTF-8.

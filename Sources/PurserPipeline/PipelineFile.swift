@@ -99,8 +99,8 @@ public struct GraphDefinition: Sendable, Hashable {
   public var config: ConfigValue
   /// Where it is defined.
   public var mark: SourceMark
-  /// What ``PipelineFile/checks(graph:)`` found, once it has looked: part of a parse, so that it is kept with it. Whoever
-  /// changes a graph or its tasks sets it to `nil`.
+  /// What ``PipelineFile/checks(graph:)`` found, once it has looked: part of a parse, so that it is kept with it.
+  /// Whoever changes a graph or its tasks sets it to `nil`.
   public var findings: [Diagnostic]?
 
   /// A task in a graph.

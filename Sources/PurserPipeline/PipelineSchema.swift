@@ -18,7 +18,8 @@ public enum PipelineSchema {
         "settings": { "$ref": "#/definitions/settings" },
         "config": { "$ref": "#/definitions/config" },
         "graphs": {
-          "description": "Which tasks run, and after which, by the graph's name. A file without graphs has one, made of all tasks and their 'after'.",
+          "description": "Which tasks run, and after which, by the graph's name. A file without graphs has one, made \#
+            of all tasks and their 'after'.",
           "type": ["object", "null"],
           "minProperties": 1,
           "propertyNames": { "$ref": "#/definitions/name" },
@@ -69,11 +70,13 @@ public enum PipelineSchema {
           ]
         },
         "arguments": {
-          "description": "Named values. {ref: TASK} stands for the data that a task returned, which has to be a dependency.",
+          "description": "Named values. {ref: TASK} stands for the data that a task returned, which has to be a \#
+            dependency.",
           "type": ["object", "null"]
         },
         "config": {
-          "description": "Named values that functions of 'file' tasks ask for by the names of their parameters. A graph's own are laid over the file's.",
+          "description": "Named values that functions of 'file' tasks ask for by the names of their parameters. A \#
+            graph's own are laid over the file's.",
           "type": ["object", "null"]
         },
         "settings": {
@@ -82,7 +85,8 @@ public enum PipelineSchema {
           "additionalProperties": false,
           "properties": {
             "cache_namespace": {
-              "description": "The name under which results are recorded, in place of the graph's: graphs that share it share results.",
+              "description": "The name under which results are recorded, in place of the graph's: graphs that share \#
+                it share results.",
               "$ref": "#/definitions/text"
             },
             "py_tasks_dir": {
@@ -110,7 +114,8 @@ public enum PipelineSchema {
           "anyOf": [{ "required": ["tasks"] }, { "required": ["extends"] }],
           "properties": {
             "extends": {
-              "description": "Graphs whose tasks come first. Where several define a task, the first counts, and a parent before this graph.",
+              "description": "Graphs whose tasks come first. Where several define a task, the first counts, and a \#
+                parent before this graph.",
               "anyOf": [
                 { "type": "null" },
                 { "$ref": "#/definitions/parent" },
@@ -163,19 +168,22 @@ public enum PipelineSchema {
           ]
         },
         "task": {
-          "description": "A step: what it runs, what it is made from, and what it makes. Paths are relative to the root.",
+          "description": "A step: what it runs, what it is made from, and what it makes. Paths are relative to the \#
+            root.",
           "type": "object",
           "additionalProperties": false,
           "oneOf": [{ "required": ["file"] }, { "required": ["command"] }],
           "properties": {
             "file": {
-              "description": "A Python file and the function in it that is called ('clean.py:main'; default: the task's name), or an R script.",
+              "description": "A Python file and the function in it that is called ('clean.py:main'; default: the \#
+                task's name), or an R script.",
               "type": "string",
               "pattern": "\\.([pP][yY][wW]?|[rR])\\s*(:[^:]*)?$",
               "examples": ["src/clean.py", "src/clean.py:main", "src/plot.R"]
             },
             "command": {
-              "description": "A text runs under 'sh -eu -c'; a list is a program and its arguments, started without a shell. ${NAME} of an item that is mapped over is its value.",
+              "description": "A text runs under 'sh -eu -c'; a list is a program and its arguments, started without \#
+                a shell. ${NAME} of an item that is mapped over is its value.",
               "anyOf": [
                 { "$ref": "#/definitions/text" },
                 { "type": "array", "minItems": 1, "items": { "type": ["string", "number", "boolean"] } }
@@ -194,7 +202,8 @@ public enum PipelineSchema {
               "$ref": "#/definitions/texts"
             },
             "outputs": {
-              "description": "Files, folders or globs that are made. ${NAME} is an item's value, and a wildcard where no item has the name.",
+              "description": "Files, folders or globs that are made. ${NAME} is an item's value, and a wildcard \#
+                where no item has the name.",
               "$ref": "#/definitions/texts"
             },
             "exclude": {
@@ -273,7 +282,8 @@ public enum PipelineSchema {
               "maximum": 1000000
             },
             "pure": {
-              "description": "Whether it has no effect but its outputs, its data and what it prints: a test, a lint. Its success is then valid wherever it was made.",
+              "description": "Whether it has no effect but its outputs, its data and what it prints: a test, a lint. \#
+                Its success is then valid wherever it was made.",
               "type": ["boolean", "null"]
             },
             "keep_outputs": {

@@ -1,6 +1,7 @@
 import PurserModel
 
-/// Builds the tree of a YAML file from its events, within budgets, so that a small hostile file cannot ask for much work.
+/// Builds the tree of a YAML file from its events, within budgets, so that a small hostile file cannot ask for much
+/// work.
 struct YAMLComposer: ~Copyable {
   /// Levels of lists and mappings, aliases included. Recursion here and in everything that walks the tree relies on it.
   static let maximumDepth = 64
@@ -147,7 +148,8 @@ struct YAMLComposer: ~Copyable {
     }
   }
 
-  /// Merged entries come first, as in PyYAML; a mapping's own replace them in place, and of merged ones the first counts.
+  /// Merged entries come first, as in PyYAML; a mapping's own replace them in place, and of merged ones the first
+  /// counts.
   private mutating func combined(_ own: [YAMLEntry], _ merged: [YAMLEntry]) -> [YAMLEntry] {
     if merged.isEmpty, own.count <= 8 {
       for (index, entry) in own.enumerated() {

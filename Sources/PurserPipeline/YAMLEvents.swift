@@ -177,13 +177,15 @@ struct YAMLEvents: ~Copyable {
     "block mapping keys are not allowed in this context": "a key cannot stand here; put it on a line of its own",
     "found unexpected end of stream": "the file ends inside a quoted text; close the quotes",
     "found unknown escape character":
-      "a backslash in double quotes begins an escape that YAML does not know; write '\\\\' for a backslash, or use single "
+      "a backslash in double quotes begins an escape that YAML does not know; write '\\\\' for a backslash, or use "
+      + "single "
       + "quotes",
     "found undefined tag handle": "a '!' begins a tag that is not defined; put the value in quotes",
     "found a tab character that violates indentation": "a tab stands where YAML takes only spaces; indent with spaces",
     "found a tab character where an indentation space is expected":
       "a tab stands where YAML takes only spaces; indent with spaces",
     "did not find expected alphabetic or numeric character":
-      "'&' and '*' begin the name of an anchor, which has letters and digits; put a text that begins with them in quotes",
+      "'&' and '*' begin the name of an anchor, which has letters and digits; put a text that begins with them in "
+      + "quotes",
   ]
 }

@@ -25,7 +25,8 @@ struct BudgetTests {
   @Test("a long text that many aliases stand for is refused")
   func textBomb() {
     let text =
-      "x-a: &a \(String(repeating: "x", count: 500_000))\nconfig: {b: [\(Array(repeating: "*a", count: 50_000).joined(separator: ","))]}\n"
+      "x-a: &a \(String(repeating: "x", count: 500_000))\nconfig: {b: ["
+      + Array(repeating: "*a", count: 50_000).joined(separator: ",") + "]}\n"
     #expect(problems(text).map { $0.drop { $0 != "e" } } == ["error: \(Self.aliasAdvice)"])
   }
 

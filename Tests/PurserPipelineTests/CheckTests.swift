@@ -20,35 +20,42 @@ struct CheckTests {
       (
         "a: {command: x, cache_result: yes, iterable_item: region}\n  b: {command: x, after: a, map_over: regoin}",
         [
-          "3:3: error: task 'b' maps over 'regoin', which no task that it comes after has as its 'iterable_item'; did you mean 'region'?"
+          "3:3: error: task 'b' maps over 'regoin', which no task that it comes after has as its 'iterable_item'; "
+            + "did you mean 'region'?"
         ]
       ),
       (
         "a: {command: x, cache_result: yes, iterable_item: 'p,q'}\n  b: {command: x, map_over: p}",
         [
-          "3:3: error: task 'b' maps over 'p', which no task that it comes after has as its 'iterable_item'; add it there, or add the dependency"
+          "3:3: error: task 'b' maps over 'p', which no task that it comes after has as its 'iterable_item'; add it "
+            + "there, or add the dependency"
         ]
       ),
       ("a: {command: x, cache_result: yes, iterable_item: 'p,q'}\n  b: {command: x, after: a, map_over: 'q,p'}", []),
       (
         "a: {command: x, args: {k: {ref: b}, l: {ref: b, x: 1}, m: {ref: 1}}}\n  b: {command: x}",
         [
-          "2:3: error: argument 'k' of task 'a' refers to 'b', which it does not come after; add it to the task's dependencies"
+          "2:3: error: argument 'k' of task 'a' refers to 'b', which it does not come after; add it to the task's "
+            + "dependencies"
         ]
       ),
       ("a: {command: x, args: {k: {ref: b}}, after: b}\n  b: {command: x}", []),
       (
-        "a: {command: x, cache_result: yes, iterable_item: year}\n  b: {file: x.R, after: a, map_over: year, cli_args: '${yaer} ${other.x} $$ ${'}",
+        "a: {command: x, cache_result: yes, iterable_item: year}\n  b: {file: x.R, after: a, map_over: year, "
+          + "cli_args: '${yaer} ${other.x} $$ ${'}",
         ["3:3: error: 'cli_args' of task 'b' has the variable '${yaer}', which no item provides; did you mean 'year'?"]
       ),
       (
-        "a: {command: x, cache_result: yes, iterable_item: year}\n  b: {file: x.R, after: a, map_over: year, logs: '${year}-${zone}-${size}-${a}', args: {size: 1}}",
+        "a: {command: x, cache_result: yes, iterable_item: year}\n  b: {file: x.R, after: a, map_over: year, logs: "
+          + "'${year}-${zone}-${size}-${a}', args: {size: 1}}",
         [
-          "3:3: error: 'logs' of task 'b' has the variable '${zone}', which no item provides; add it to 'map_over', or remove it"
+          "3:3: error: 'logs' of task 'b' has the variable '${zone}', which no item provides; add it to 'map_over', "
+            + "or remove it"
         ]
       ),
       (
-        "a: {command: x, cache_result: yes, iterable_item: year}\n  b: {command: 'echo ${HOME}', after: a, map_over: year, outputs: 'o/${anything}/${year}'}",
+        "a: {command: x, cache_result: yes, iterable_item: year}\n  b: {command: 'echo ${HOME}', after: a, "
+          + "map_over: year, outputs: 'o/${anything}/${year}'}",
         []
       ),
       ("a: {file: x.R, cli_args: '${HOME}', logs: '${x}'}", []),
@@ -59,7 +66,8 @@ struct CheckTests {
       (
         "a: {command: x, outputs: 'duckdb://t'}",
         [
-          "2:3: error: task 'a' has the output 'duckdb://t', which is no file, and which Purser does not keep; declare files"
+          "2:3: error: task 'a' has the output 'duckdb://t', which is no file, and which Purser does not keep; "
+            + "declare files"
         ]
       ),
     ])
@@ -83,7 +91,8 @@ struct CheckTests {
       found
         == (what.map {
           [
-            "3:3: error: task 'b' declares \($0), which task 'a' (line 2, column 3) declares too; let each output have one task"
+            "3:3: error: task 'b' declares \($0), which task 'a' (line 2, column 3) declares too; let each output "
+              + "have one task"
           ]
         } ?? []))
   }
@@ -92,7 +101,8 @@ struct CheckTests {
   func folderAfter() throws {
     #expect(
       try findings("tasks:\n  a: {command: x, outputs: o/x/y}\n  b: {command: x, outputs: o}\n") == [
-        "2:3: error: task 'a' declares the output 'o/x/y' in the folder 'o', which task 'b' (line 3, column 3) declares too; "
+        "2:3: error: task 'a' declares the output 'o/x/y' in the folder 'o', which task 'b' (line 3, column 3) "
+          + "declares too; "
           + "let each output have one task"
       ])
   }
@@ -101,7 +111,8 @@ struct CheckTests {
   func sharing() throws {
     #expect(try findings("tasks: {a: {command: x, outputs: [o, ./o, o/x]}}") == [])
     let file = try parse(
-      "graphs: {g: {tasks: {a: }}, h: {tasks: {b: }}}\ntasks: {a: {command: x, outputs: o}, b: {command: x, outputs: o}}"
+      "graphs: {g: {tasks: {a: }}, h: {tasks: {b: }}}\ntasks: {a: {command: x, outputs: o}, b: {command: x, "
+        + "outputs: o}}"
     )
     #expect(file.checks(graph: "g") == [] && file.checks(graph: "h") == [])
   }
@@ -133,7 +144,8 @@ struct CheckTests {
       found
         == (path.map {
           [
-            "3:3: warning: task 'b' reads '\($0)', which task 'a' (line 2, column 3) makes, but does not come after it; add 'a' "
+            "3:3: warning: task 'b' reads '\($0)', which task 'a' (line 2, column 3) makes, but does not come after "
+              + "it; add 'a' "
               + "to its dependencies"
           ]
         } ?? []))
@@ -174,7 +186,8 @@ struct CheckTests {
     #expect(
       file.checks(graph: "main").map { $0.text(file: "f") } == [
         "f:1:9: error: task 'a' comes after 'c', which is not in graph 'main'; add it to the 'tasks' of the graph",
-        "f:1:9: error: tasks wait for each other: a -> b -> a (each comes after the next); remove one of these dependencies",
+        "f:1:9: error: tasks wait for each other: a -> b -> a (each comes after the next); remove one of these "
+          + "dependencies",
         "f:1:38: error: graph 'main' has the task 'b', which is not defined; define it in 'tasks'",
       ])
   }

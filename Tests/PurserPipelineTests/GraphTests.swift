@@ -61,7 +61,8 @@ struct GraphTests {
     #expect(arguments(file.graphs[2].nodes[2]) == ["y=4"])
     #expect(
       file.warnings.map { $0.text(file: "f") } == [
-        "f:6:13: warning: task 'c' of graph 'both' is defined by graph 'two', which it extends and which counts; remove this "
+        "f:6:13: warning: task 'c' of graph 'both' is defined by graph 'two', which it extends and which counts; "
+          + "remove this "
           + "entry"
       ])
   }
@@ -121,14 +122,17 @@ struct GraphTests {
       (
         "{g: {tasks: {a: c, b: a, c: b}}}",
         [
-          "1:22: error: tasks wait for each other: a -> c -> b -> a (each comes after the next); remove one of these dependencies"
+          "1:22: error: tasks wait for each other: a -> c -> b -> a (each comes after the next); remove one of "
+            + "these dependencies"
         ]
       ),
       (
         "{g: {tasks: {a: [b], b: [a], c: clean, clean: [c, a]}}, h: {extends: g}}",
         [
-          "1:22: error: tasks wait for each other: a -> b -> a (each comes after the next); remove one of these dependencies",
-          "1:38: error: tasks wait for each other: c -> clean -> c (each comes after the next); remove one of these dependencies",
+          "1:22: error: tasks wait for each other: a -> b -> a (each comes after the next); remove one of these "
+            + "dependencies",
+          "1:38: error: tasks wait for each other: c -> clean -> c (each comes after the next); remove one of these "
+            + "dependencies",
         ]
       ),
       ("{g: {}}", ["1:10: error: graph 'g' has no tasks; list some in its 'tasks', or extend one that has"]),

@@ -106,7 +106,8 @@ struct TaskTests {
   func badTimeout(text: String, shown: String) {
     #expect(
       problems("tasks: {t: {command: x, timeout: \(text)}}") == [
-        "1:34: error: 'timeout' of task 't' must be a time such as 90s, 5m, 1h30m or a number of seconds, more than none "
+        "1:34: error: 'timeout' of task 't' must be a time such as 90s, 5m, 1h30m or a number of seconds, more than "
+          + "none "
           + "and at most 1000 days, not \(shown)"
       ])
   }
@@ -141,7 +142,8 @@ struct TaskTests {
       ("command: x, compute: big", "1:34: error: 'compute' of task 't' must be a mapping, not a text"),
       (
         "command: x, env: {A: 1}",
-        "1:30: error: 'env' of task 't' lists the names of variables that matter; their values come from where Purser is started"
+        "1:30: error: 'env' of task 't' lists the names of variables that matter; their values come from where "
+          + "Purser is started"
       ),
       (
         "command: x, env: [A=1]",
@@ -191,24 +193,28 @@ struct TaskTests {
     arguments: [
       (
         "file: x.py, iterable_item: a",
-        "1:25: warning: 'iterable_item' of task 't' has no effect without 'cache_result: true', which keeps the list to map "
+        "1:25: warning: 'iterable_item' of task 't' has no effect without 'cache_result: true', which keeps the "
+          + "list to map "
           + "over"
       ),
       ("command: x, bundle_size: 2", "1:25: warning: 'bundle_size' of task 't' has no effect without 'map_over'"),
       ("command: x, group_size: 2", "1:25: warning: 'group_size' of task 't' has no effect without 'map_over'"),
       (
         "file: x.sql",
-        "1:13: warning: task 't' has the DuckDB script 'x.sql', which Purser does not run; call it by a 'command'; a graph "
+        "1:13: warning: task 't' has the DuckDB script 'x.sql', which Purser does not run; call it by a 'command'; "
+          + "a graph "
           + "with it cannot run"
       ),
       (
         "file: x.sh",
-        "1:13: warning: task 't' has the file 'x.sh', which is neither Python (.py) nor R (.R); run it by a 'command'; a "
+        "1:13: warning: task 't' has the file 'x.sh', which is neither Python (.py) nor R (.R); run it by a "
+          + "'command'; a "
           + "graph with it cannot run"
       ),
       (
         "file: x.py, outputs: ['duckdb://main.t']",
-        "1:25: warning: task 't' has the output 'duckdb://main.t', which is no file, and which Purser does not keep; declare "
+        "1:25: warning: task 't' has the output 'duckdb://main.t', which is no file, and which Purser does not "
+          + "keep; declare "
           + "files; a graph with it cannot run"
       ),
     ])
@@ -248,7 +254,8 @@ struct TaskTests {
     #expect(problems("settings: []\n" + tasks) == ["1:11: error: 'settings' must be a mapping, not a list"])
     #expect(
       problems("qqqqqqqqqq: 1\n" + tasks) == [
-        "1:1: error: unknown key 'qqqqqqqqqq' at the top of the file; remove it (known are settings, config, graphs, tasks)"
+        "1:1: error: unknown key 'qqqqqqqqqq' at the top of the file; remove it (known are settings, config, "
+          + "graphs, tasks)"
       ])
     #expect(
       problems("extra: 1\ngraphs: {g: {tasks: {t: }}}\ntasks: {t: {file: x.py, wraper: 1, after: t}}\n", .kptn) == [

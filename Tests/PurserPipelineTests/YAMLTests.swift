@@ -14,12 +14,14 @@ struct YAMLTests {
       ),
       (
         "tasks: [a, b\n",
-        "2:1: error: a list in brackets does not go on with ',' or end with ']' here (in a flow sequence that begins at "
+        "2:1: error: a list in brackets does not go on with ',' or end with ']' here (in a flow sequence that "
+          + "begins at "
           + "line 1, column 8)"
       ),
       (
         "tasks: {a: {command: x}\nb: 1\n",
-        "2:1: error: a mapping in braces does not go on with ',' or end with '}' here (in a flow mapping that begins at "
+        "2:1: error: a mapping in braces does not go on with ',' or end with '}' here (in a flow mapping that "
+          + "begins at "
           + "line 1, column 8)"
       ),
       (
@@ -40,7 +42,8 @@ struct YAMLTests {
       ("tasks:\n  ä: `x`\n", "2:6: error: a value cannot begin with '`'; put it in quotes"),
       (
         "tasks: {a: {command: x, outputs: *.csv}}\n",
-        "1:35: error: '&' and '*' begin the name of an anchor, which has letters and digits; put a text that begins with "
+        "1:35: error: '&' and '*' begin the name of an anchor, which has letters and digits; put a text that begins "
+          + "with "
           + "them in quotes (in an alias that begins at line 1, column 34)"
       ),
       (

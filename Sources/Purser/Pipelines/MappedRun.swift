@@ -390,7 +390,9 @@ final class MappedRun: Sendable {
 
   private func failure(of item: Item, _ error: String) -> ItemProgress {
     ItemProgress(
-      event: SubtaskEvent(index: item.index, status: .failed, time: TaskCache.now(), error: String(error.prefix(500))))
+      event: SubtaskEvent(
+        index: item.index, status: .failed, time: TaskCache.now(), error: String(error.prefix(500)),
+        contentKey: item.contentKey))
   }
 
   private func outcome(of end: ItemEnd, _ duration: Int64) throws -> ItemProgress {

@@ -128,7 +128,7 @@ package final class Planner {
         outputsVersion: result.outputsVersion, outputDataVersion: record?.outputDataVersion.map { ByteString($0) })
       entry.expectedMicroseconds = result.durationMicroseconds
     }
-    if !pending.isEmpty, !options.isForced, isFresh(task, options, sight, ifSame: pending, plan) {
+    if !pending.isEmpty, !options.isForced, isFresh(task, options, &sight, ifSame: pending, plan) {
       entry.isFreshIfUpstreamSame = true
     }
     return entry
@@ -136,14 +136,13 @@ package final class Planner {
 
   /// Whether a task is fresh if what it waits for comes to what is recorded.
   private func isFresh(
-    _ task: PipelineTask, _ options: DecisionOptions, _ sight: Sight, ifSame pending: [Int], _ plan: Plan
+    _ task: PipelineTask, _ options: DecisionOptions, _ sight: inout Sight, ifSame pending: [Int], _ plan: Plan
   ) -> Bool {
-    var assumed = sight
-    for dependency in pending {
-      guard let state = plan.entries[dependency]?.recorded else { return false }
-      assumed.upstream[pipeline.tasks[dependency].spec.id] = state
-    }
-    guard let assessment = try? cache.assess(task.spec, options, sight: assumed) else { return false }
+    guard pending.allSatisfy({ plan.entries[$0]?.recorded != nil }) else { return false }
+    // Put in and taken out again: a copy of what is known of all tasks, for each of them, would be the square of it.
+    for dependency in pending { sight.upstream[pipeline.tasks[dependency].spec.id] = plan.entries[dependency]?.recorded }
+    defer { for dependency in pending { sight.upstream[pipeline.tasks[dependency].spec.id] = nil } }
+    guard let assessment = try? cache.assess(task.spec, options, sight: sight) else { return false }
     if case .fresh = assessment.decision { return true }
     return false
   }

@@ -42,7 +42,7 @@ package final class Runner {
   private var waiting: [Int] = []
   /// Whether what dependents see of a task that is over is what they saw when they last ran.
   private var isUnchanged: [Bool] = []
-  private var ready: [Int] = []
+  private var ready = ReadyQueue()
   private var mapped: [Int: MappedProgress] = [:]
   private var tries: [Int: Int] = [:]
   /// Tasks, or rounds of items, that are to be tried again, and when.
@@ -62,6 +62,7 @@ package final class Runner {
     var bundles: ArraySlice<[Item]>
     var running = 0
     var error: (any Error)?
+    var isConcluding = false
   }
 
   /// What a thread of the pool tells.
@@ -185,28 +186,24 @@ package final class Runner {
       if options.subset != nil, tasks[place].spec.mapping != nil { continue }
       end(place, .fresh(savedMicroseconds: entry.expectedMicroseconds ?? 0))
     }
-    ready = tasks.indices.filter { plan.entries[$0] != nil && endings[$0] == nil && waiting[$0] == 0 }
+    for place in tasks.indices where plan.entries[place] != nil && endings[place] == nil && waiting[place] == 0 {
+      ready.add(self.place(place))
+    }
   }
 
-  /// Whether one task goes before another.
-  private func goesFirst(_ left: Int, _ right: Int) -> Bool {
-    let (first, second) = (pipeline.tasks[left].priority, pipeline.tasks[right].priority)
-    if first != second { return first > second }
-    let (long, other) = (path(left), path(right))
-    return long != other ? long > other : left < right
+  private func place(_ place: Int) -> ReadyQueue.Entry {
+    ReadyQueue.Entry(
+      priority: pipeline.tasks[place].priority, path: plan.entries[place]?.pathMicroseconds ?? 0, place: place)
   }
-
-  private func path(_ place: Int) -> Int64 { plan.entries[place]?.pathMicroseconds ?? 0 }
 
   private func startWhatCan() {
     while running < options.jobs {
-      let task = isStopping ? nil : ready.min(by: goesFirst)
-      let map = mapped.keys.filter(hasBundle).min(by: goesFirst)
-      if let map, task.map({ !goesFirst($0, map) }) ?? true {
-        startBundle(map)
-      } else if let task {
-        ready.removeAll { $0 == task }
-        startTask(task)
+      let task = isStopping ? nil : ready.first
+      let map = mapped.keys.filter(hasBundle).map(place).max()
+      if let map, task.map({ $0 < map }) ?? true {
+        startBundle(map.place)
+      } else if !isStopping, let task = ready.takeFirst() {
+        startTask(task.place)
       } else {
         return
       }
@@ -214,7 +211,8 @@ package final class Runner {
   }
 
   private func hasBundle(_ place: Int) -> Bool {
-    guard interruption == nil, let map = mapped[place], map.error == nil, !map.bundles.isEmpty else { return false }
+    guard interruption == nil, let map = mapped[place], map.error == nil, !map.bundles.isEmpty, !map.isConcluding
+    else { return false }
     return pipeline.tasks[place].processLimit.map { map.running < $0 } ?? true
   }
 
@@ -308,7 +306,7 @@ package final class Runner {
         if interruption == nil { mapped[place]?.bundles = run.again()[...] }
         concludeIfDone(place, mayRetry: false)
       } else if interruption == nil {
-        ready.append(place)
+        ready.add(self.place(place))
       } else {
         end(place, .interrupted)
       }
@@ -317,13 +315,14 @@ package final class Runner {
   }
 
   private func concludeIfDone(_ place: Int, mayRetry: Bool = true) {
-    guard let map = mapped[place], map.running == 0,
+    guard let map = mapped[place], map.running == 0, !map.isConcluding,
       map.bundles.isEmpty || map.error != nil || interruption != nil
     else { return }
     if mayRetry, map.error == nil, interruption == nil, !map.run.again().isEmpty {
       return delay(place, try: map.run.tries)
     }
     running += 1
+    mapped[place]?.isConcluding = true
     let (mailbox, run, failure) = (mailbox, map.run, map.error)
     pool.submit {
       do {
@@ -357,7 +356,7 @@ package final class Runner {
         if let entry = plan.entries[dependent], !entry.isFresh, isFreshByNow(dependent, entry) {
           over.append((dependent, .fresh(savedMicroseconds: entry.expectedMicroseconds ?? 0)))
         } else if !isPreparing {
-          ready.append(dependent)
+          ready.add(self.place(dependent))
         }
       }
     }

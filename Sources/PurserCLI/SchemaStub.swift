@@ -1,1 +1,0 @@
-enum PipelineSchema { static let json = "{}" }
