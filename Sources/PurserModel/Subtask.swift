@@ -42,7 +42,7 @@ public struct Subtask: Sendable, Hashable {
     endTime = event.status == .done ? event.time : nil
     outputHash = event.status == .done ? event.outputHash : nil
     error = event.status == .failed ? event.error : nil
-    contentKey = event.status == .done ? event.contentKey : nil
+    contentKey = event.status == .running ? nil : event.contentKey
     if event.status == .running {
       startTime = event.time
       attempt += 1
@@ -62,7 +62,7 @@ public struct SubtaskEvent: Sendable, Hashable {
   public var outputHash: String?
   /// What went wrong, in one line, when failed.
   public var error: String?
-  /// What the item was made from, when done.
+  /// What the item was made from, when done or failed.
   public var contentKey: Digest?
 
   /// Makes an event.

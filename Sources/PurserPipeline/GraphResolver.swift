@@ -64,8 +64,7 @@ struct GraphResolver {
     isExhausted = true
     parser.error(
       "the graphs have more than \(Self.maximumMerged) tasks, or \(Self.maximumConfigBytes >> 20) MiB of 'config', "
-        + "with "
-        + "what they extend; use fewer graphs", at: mark)
+        + "with what they extend; use fewer graphs", at: mark)
   }
 
   static func object(_ members: [ConfigMember]) -> ConfigValue {

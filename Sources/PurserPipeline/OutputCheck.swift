@@ -87,8 +87,7 @@ struct OutputCheck {
     guard let task = view.tasks[output.node], let first = view.tasks[other] else { return }
     log.error(
       "task \(quoted(task.name)) declares \(what), which task \(quoted(first.name)) (\(Self.place(first.mark))) "
-        + "declares "
-        + "too; let each output have one task", at: task.mark)
+        + "declares too; let each output have one task", at: task.mark)
   }
 
   private static func place(_ mark: SourceMark) -> String { "line \(mark.line), column \(mark.column)" }

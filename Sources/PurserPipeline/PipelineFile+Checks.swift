@@ -55,8 +55,7 @@ struct GraphView {
       for name in node.dependencies where places[name] == nil {
         log.error(
           "task \(quoted(node.task)) comes after \(quoted(name)), which is not in graph \(quoted(graph.name)); add "
-            + "it to "
-            + "the 'tasks' of the graph", at: node.mark)
+            + "it to the 'tasks' of the graph", at: node.mark)
       }
     }
     for cycle in Cycles.find(upstream) {

@@ -28,6 +28,8 @@ extension PipelineFile {
     do {
       root = try bytes.withUnsafeBufferPointer { (buffer) throws(YAMLProblem) -> YAMLNode? in
         let start = buffer.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0
+        // libyaml takes no null pointer, which an empty buffer may have.
+        if buffer.count == start { return nil }
         var composer = try YAMLComposer(UnsafeBufferPointer(rebasing: buffer[start...]))
         let root = try composer.compose()
         duplicates = composer.diagnostics

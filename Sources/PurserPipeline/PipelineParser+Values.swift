@@ -97,8 +97,7 @@ extension PipelineParser {
     guard let milliseconds, milliseconds.isFinite, milliseconds >= 1, milliseconds <= Self.maximumMilliseconds else {
       error(
         "\(field()) must be a time such as 90s, 5m, 1h30m or a number of seconds, more than none and at most 1000 "
-          + "days, "
-          + "not \(node.text.map(quoted) ?? node.kind)", at: node.mark)
+          + "days, not \(node.text.map(quoted) ?? node.kind)", at: node.mark)
       return nil
     }
     return Int64(milliseconds.rounded())

@@ -178,8 +178,7 @@ struct YAMLEvents: ~Copyable {
     "found unexpected end of stream": "the file ends inside a quoted text; close the quotes",
     "found unknown escape character":
       "a backslash in double quotes begins an escape that YAML does not know; write '\\\\' for a backslash, or use "
-      + "single "
-      + "quotes",
+      + "single quotes",
     "found undefined tag handle": "a '!' begins a tag that is not defined; put the value in quotes",
     "found a tab character that violates indentation": "a tab stands where YAML takes only spaces; indent with spaces",
     "found a tab character where an indentation space is expected":

@@ -3,35 +3,51 @@ import PurserStore
 
 /// The journal of what happened to items, and its way into the bins.
 extension SQLiteRecordStore {
+  /// The first and the last id that an event of a task may have.
+  private static func journalIDs(of row: Int64) -> [SQLValue] {
+    [.integer(row << 32), .integer(row << 32 | 0xffff_ffff)]
+  }
+
+  static func hasJournal(_ row: Int64, _ connection: Connection) throws(StoreError) -> Bool {
+    try connection.integer("SELECT 1 FROM subtask_events WHERE id BETWEEN ? AND ? LIMIT 1", journalIDs(of: row)) != nil
+  }
+
+  static func emptyJournal(of row: Int64, _ connection: Connection) throws(StoreError) {
+    try connection.run("DELETE FROM subtask_events WHERE id BETWEEN ? AND ?", journalIDs(of: row))
+  }
+
   /// Appends events; returns how many the journal of the task holds now.
   static func append(
     _ events: [SubtaskEvent], toJournalOf row: Int64, _ connection: Connection
   ) throws(StoreError) -> Int64 {
-    var number =
-      try connection.integer("SELECT max(number) FROM subtask_events WHERE task_row = ?", [.integer(row)]) ?? 0
+    var id =
+      try connection.integer(
+        "SELECT id FROM subtask_events WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", journalIDs(of: row))
+      ?? row << 32
     var statement = try connection.statement(
       """
-      INSERT INTO subtask_events (task_row, number, item, status, time, output_hash, error, content_key)
+      INSERT INTO subtask_events (id, task_row, item, status, time, output_hash, error, content_key)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
       """)
     for event in events {
-      number += 1
+      id += 1
       try statement.bind([
-        .integer(row), .integer(number), .integer(Int64(event.index)), .integer(event.status.code), .text(event.time),
+        .integer(id), .integer(row), .integer(Int64(event.index)), .integer(event.status.code), .text(event.time),
         .text(orNull: event.outputHash), .text(orNull: event.error), .digest(orNull: event.contentKey),
       ])
       _ = try statement.step()
     }
-    return number
+    return id - row << 32
   }
 
   /// The events of a task, in their order.
   static func journal(of row: Int64, _ connection: Connection) throws(StoreError) -> [SubtaskEvent] {
     var statement = try connection.statement(
       """
-      SELECT item, status, time, output_hash, error, content_key FROM subtask_events WHERE task_row = ? ORDER BY number
+      SELECT item, status, time, output_hash, error, content_key FROM subtask_events WHERE id BETWEEN ? AND ?
+      ORDER BY id
       """)
-    try statement.bind([.integer(row)])
+    try statement.bind(journalIDs(of: row))
     var events: [SubtaskEvent] = []
     while try statement.step() {
       guard let status = Subtask.Status(code: statement.integer(1)) else { continue }
@@ -48,38 +64,33 @@ extension SQLiteRecordStore {
   static func fold(_ row: Int64, _ key: TaskKey, now: String, _ connection: Connection) throws(StoreError) {
     let bins = Dictionary(grouping: try journal(of: row, connection)) { SubtaskBin.number(of: $0.index) }
     if bins.isEmpty { return }
-    var damaged: [Int] = []
-    for (number, events) in bins {
-      guard var bin = try bin(number, of: key, connection) else {
-        damaged.append(number)
+    // First, so that the bins are written to the pages that this frees.
+    try emptyJournal(of: row, connection)
+    for (number, events) in bins.sorted(by: { $0.key < $1.key }) {
+      // kptn's client may have removed the bin, and its items with it.
+      guard let bin = try bin(number, of: key, connection) else { continue }
+      guard var items = bin.items else {
+        _ = try append(events, toJournalOf: row, connection)
         continue
       }
-      SubtaskBin.apply(events, to: &bin.items)
+      SubtaskBin.apply(events, to: &items)
       try connection.run(
         "UPDATE subtask_bins SET data = ?, updated_at = ? WHERE id = ?",
-        [.utf8(SubtaskBin.encode(bin.items)), .text(now), .integer(bin.id)])
-    }
-    if damaged.isEmpty {
-      return try connection.run("DELETE FROM subtask_events WHERE task_row = ?", [.integer(row)])
-    }
-    for number in bins.keys where !damaged.contains(number) {
-      let first = Int64(number * TaskData.binSize)
-      try connection.run(
-        "DELETE FROM subtask_events WHERE task_row = ? AND item BETWEEN ? AND ?",
-        [.integer(row), .integer(first), .integer(first + Int64(TaskData.binSize) - 1)])
+        [.utf8(SubtaskBin.encode(items)), .text(now), .integer(bin.id)])
     }
   }
 
-  /// One bin; `nil` where there is none, or it is damaged.
+  /// One bin; `nil` where there is none. Its items are `nil` where it is damaged.
   static func bin(
     _ number: Int, of key: TaskKey, _ connection: Connection
-  ) throws(StoreError) -> (id: Int64, items: [Subtask])? {
+  ) throws(StoreError) -> (id: Int64, items: [Subtask]?)? {
     var statement = try connection.statement(
       "SELECT id, data FROM subtask_bins WHERE storage_key = ? AND pipeline = ? AND task_id = ? AND bin_id = ?")
     try statement.bind(key.values + [.text(String(number))])
     var items: [Subtask] = []
-    guard try statement.step(), statement.withText(1, { SubtaskBin.decode($0, into: &items) }) else { return nil }
-    return (statement.integer(0), items)
+    guard try statement.step() else { return nil }
+    let isWhole = statement.withText(1) { SubtaskBin.decode($0, into: &items) }
+    return (statement.integer(0), isWhole ? items : nil)
   }
 }
 

@@ -229,7 +229,8 @@ final class RecordDatabase {
     if log >= 0 {
       defer { close(log) }
       guard fdatasync(log) == 0 else {
-        throw StoreError(.io, "the record store's log '\(path)' cannot be made durable: \(String(cString: strerror(errno)))")
+        throw StoreError(
+          .io, "the record store's log '\(path)' cannot be made durable: \(String(cString: strerror(errno)))")
       }
     }
     var info = stat()

@@ -55,7 +55,7 @@ extension SQLiteRecordStore {
       let row = try Self.ensureTask(key, now: now, connection)
       try connection.run(
         "UPDATE tasks SET subtask_count = ? WHERE id = ?", [.integer(Int64(subtasks.count)), .integer(row)])
-      try connection.run("DELETE FROM subtask_events WHERE task_row = ?", [.integer(row)])
+      try Self.emptyJournal(of: row, connection)
       let bins = Dictionary(grouping: subtasks.sorted { $0.index < $1.index }) { SubtaskBin.number(of: $0.index) }
       try connection.run(
         """
@@ -122,14 +122,14 @@ extension SQLiteRecordStore {
   }
 
   private static func hasItem(_ index: Int, of key: TaskKey, _ connection: Connection) throws(StoreError) -> Bool {
-    guard let bin = try bin(SubtaskBin.number(of: index), of: key, connection) else { return false }
-    return SubtaskBin.position(of: index, in: bin.items) != nil
+    guard let items = try bin(SubtaskBin.number(of: index), of: key, connection)?.items else { return false }
+    return SubtaskBin.position(of: index, in: items) != nil
   }
 
   package func foldProgress(of key: TaskKey) throws(StoreError) {
     let isEmpty = try read(else: true) { connection throws(StoreError) in
       guard let row = try Self.taskRow(of: key, connection)?.id else { return true }
-      return try connection.integer("SELECT 1 FROM subtask_events WHERE task_row = ? LIMIT 1", [.integer(row)]) == nil
+      return try !Self.hasJournal(row, connection)
     }
     if isEmpty { return }
     let now = now()

@@ -21,6 +21,7 @@ struct MappedCrashTests {
         cut -d '"' -f 4 "$PURSER_ITEMS" | while read -r name; do
           echo "$name" >> "$COUNTS/items"
           printf '{"key":"%s","status":"done"}\\n' "$name" >> "$PURSER_DONE"
+          sleep 0.005
         done
     bundle_size: 20
     """
@@ -58,8 +59,12 @@ struct MappedCrashTests {
     }
     let last = try project.runPipeline(ByteString("-j\(Self.jobs)"))
     #expect(last.code == 0, "\(last.errorText)")
-    #expect(last.items["work"]?["kept"] == done.count)
-    #expect(last.items["work"]?["ran"] == Self.count - done.count)
+    if last.endings["work"] != "fresh" {
+      #expect(last.items["work"]?["kept"] == done.count)
+      #expect(last.items["work"]?["ran"] == Self.count - done.count)
+    } else {
+      #expect(done.count == Self.count)
+    }
     let executions = project.executionsByItem()
     for (name, count) in done { #expect(executions[name] == count, "'\(name)' ran again") }
     #expect(Set(executions.keys) == Set(names))

@@ -64,6 +64,15 @@ struct MappedResumeTests {
     #expect(try run() == [])
   }
 
+  @Test func `What an item that fails printed last is its error`() throws {
+    try project.writeMapped("command: echo first; echo 'no \"such\" thing' >&2; exit 3")
+    try project.writeList(["a"])
+    let run = try project.runPipeline("-j1")
+    #expect(run.code == 1)
+    #expect(try project.items(of: "work").first?.error == "exit code 3: no \"such\" thing")
+    #expect(run.errorText.contains("task 'work' failed: item 'a': exit code 3: no \"such\" thing (of 1 items: "))
+  }
+
   @Test func `When all items fail so does the task`() throws {
     try makeBad("a", "b")
     try project.writeMapped(Self.command)
@@ -314,6 +323,106 @@ struct MappedResumeTests {
     #expect(try run() == [])
     #expect(try project.text("out/a") == "a")
     #expect(try project.text("out/b") == "b")
+  }
+
+  @Test func `An output that belongs to no item comes back too`() throws {
+    try project.makeFolder("out")
+    try project.writeMapped(
+      #"command: echo "$name" >> "$COUNTS/items"; echo "$name" > "out/$name"; echo s > summary"#
+        + "\noutputs: ['out/${name}', summary]")
+    try project.writeList(["a", "b"])
+    #expect(try run() == ["a", "b"])
+    try project.remove("summary")
+    #expect(try run() == [])
+    #expect(try project.text("summary") == "s\n")
+    try project.remove("summary")
+    try project.remove("out/a")
+    #expect(try run("--storage-key", "other") == [])
+    #expect(try project.text("summary") == "s\n")
+    #expect(project.names("out") == ["a", "b"])
+  }
+
+  @Test func `An item that ran beside a change of its input is not done`() throws {
+    try project.write("in", "1")
+    try project.writeMapped(
+      #"command: echo "$name" >> "$COUNTS/items"; [ "$name" != b ] || [ -e ../quiet ] || echo more >> in"#
+        + "\ninputs: [in]")
+    try project.writeList(["a", "b"])
+    #expect(try run("-j1", code: 1) == ["a", "b"])
+    #expect(try project.items(of: "work")[1].error == "'in' changed while it ran")
+    #expect(try project.status(of: "work") != "SUCCESS")
+    try project.write("../quiet", "")
+    #expect(try run().contains("b"))
+    #expect(try project.status(of: "work") == "SUCCESS")
+    #expect(try run() == [])
+  }
+
+  @Test func `A mapped task may map over what another returned`() throws {
+    try project.writeMapped(
+      """
+      command: echo "$name" >> "$COUNTS/items"; printf '"%s%s"' "$name" "$name" > "$PURSER_RESULT"
+      cache_result: true
+      iterable_item: twice
+      """, more: "  second: {after: work, map_over: twice, command: 'echo \"$twice\" >> \"$COUNTS/second\"'}")
+    try project.writeList(["a", "b"])
+    #expect(try run("-j1") == ["a", "b"])
+    #expect(project.lines("second") == ["aa", "bb"])
+    try project.writeList(["c", "a", "b"])
+    #expect(try run("-j1") == ["c"])
+    #expect(project.lines("second") == ["cc"])
+    #expect(try project.items(of: "second").map(\.key) == ["cc", "aa", "bb"])
+  }
+
+  @Test func `Two runs of one mapped task execute each item once`() throws {
+    try project.makeFolder("out")
+    try project.writeMapped(Self.withOutput)
+    for round in 1...TestProject.rounds(8) {
+      let names = (1...12).map { "r\(round)-\($0)" }
+      try project.writeList(names)
+      let runs = try (1...2).map { _ in
+        let process = try project.start([TestProject.tool, "run", "--json", "-j2"])
+        usleep(UInt32.random(in: 0...80_000))
+        return process
+      }
+      for run in runs {
+        let result = try PipelineRun(run.wait())
+        #expect(result.code == 0, "round \(round): \(result.errorText)")
+      }
+      let executions = project.executionsByItem()
+      for name in names { try #require(executions[name] == 1, "round \(round), '\(name)'") }
+      #expect(project.names("out").count == 12)
+    }
+  }
+
+  @Test func `A second Ctrl-C ends items that do not heed the first`() throws {
+    try project.writeMapped(
+      #"command: trap 'echo got >> "$COUNTS/got"' INT; echo "$name" >> "$COUNTS/items"; while :; do sleep 0.01 || :; done"#
+    )
+    try project.writeList(["a", "b", "c", "d"])
+    let process = try project.start([TestProject.tool, "run", "-j2"])
+    #expect(hasComeTrue { project.lines("items").count == 2 })
+    kill(-process.pid, SIGINT)
+    #expect(hasComeTrue { project.lines("got").count == 2 })
+    // Twice within a tenth of a second counts as one.
+    usleep(150_000)
+    kill(-process.pid, SIGINT)
+    #expect(try process.wait(seconds: 30).code == 130)
+    project.expectNoProcess()
+    #expect(project.lines("items").count == 2, "nothing new was started")
+    #expect(try project.items(of: "work").allSatisfy { !$0.isDone })
+  }
+
+  @Test func `After a failed item other tasks go on only if they are to`() throws {
+    try makeBad("a")
+    try project.writeMapped(
+      Self.command, more: "  free: {after: list, priority: -1, command: 'echo >> \"$COUNTS/free\"'}")
+    try project.writeList(["a", "b"])
+    let first = try project.runPipeline("-j1")
+    #expect(first.endings == ["list": "ran", "work": "failed", "free": "skipped"])
+    let second = try project.runPipeline("-j1", "-k")
+    #expect(second.code == 1)
+    #expect(second.endings == ["list": "fresh", "work": "failed", "free": "ran"])
+    #expect(project.executionsByItem() == ["a": 2, "b": 1])
   }
 
   @Test func `Stopped in the middle it goes on with what is not done`() throws {

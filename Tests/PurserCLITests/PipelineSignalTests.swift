@@ -112,6 +112,90 @@ struct PipelineSignalTests {
     for pid in try project.text("../pids").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGKILL) }
   }
 
+  @Test(.enabled(if: TestProject.hasPython, "python3 is not installed"))
+  func `On a terminal Ctrl-C stops the run and the command has it once`() throws {
+    try makePipeline("trap 'echo got >> \"$COUNTS/got\"; exit 9' INT; echo ready")
+    // A terminal whose user types Ctrl-C when the command says that it is ready.
+    try project.write(
+      "../terminal.py",
+      """
+      import os, pty, sys
+      pid, terminal = pty.fork()
+      if pid == 0:
+          os.execv(sys.argv[1], sys.argv[1:])
+      shown, typed = b"", False
+      while True:
+          try:
+              part = os.read(terminal, 4096)
+          except OSError:
+              part = b""
+          if not part:
+              break
+          shown += part
+          if b"ready" in shown and not typed:
+              os.write(terminal, b"\\x03")
+              typed = True
+      print(shown.decode())
+      sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+      """)
+    let outcome = try project.start(
+      ["/usr/bin/env", "python3", "../terminal.py", TestProject.tool, "run", "--color", "never"]
+    ).wait()
+    #expect(outcome.code == 130, "\(outcome.outputText) \(outcome.errorText)")
+    #expect(outcome.outputText.contains("purser: 3 tasks: 1 ran, 1 interrupted, 1 skipped, in "))
+    #expect(project.lines("got") == ["got"])
+    try expectClean()
+  }
+
+  @Test func `After kill -9 at random moments nothing that is done runs again`() throws {
+    let names = (1...24).map { "t\($0)" }
+    // Each after two of those before it.
+    var text = "tasks:\n"
+    for (place, name) in names.enumerated() {
+      let after = place < 3 ? [] : [names[place - 2], names[place / 2 - 1]]
+      text += """
+          \(name):
+            after: [\(after.joined(separator: ", "))]
+            command: echo >> "$COUNTS/\(name)"; cat \((after + ["in"]).joined(separator: " ")) | wc -l > \(name); echo end >> \(name)
+            inputs: [in]
+            outputs: [\(name)]
+
+        """
+    }
+    try project.write("purser.yaml", text)
+    try project.write("in", "1\n")
+    var done: [String: Int] = [:]
+    for round in 1...TestProject.rounds(6) {
+      let before = names.count { project.executions(ByteString($0)) > 0 }
+      let run = try project.start([TestProject.tool, "run", "-q", "-j3"])
+      let goal = before + Int.random(in: 1...3)
+      #expect(
+        hasComeTrue { names.count { project.executions(ByteString($0)) > 0 } >= goal || !isAlive(run.pid) })
+      usleep(UInt32.random(in: 0...10_000))
+      run.signal(SIGKILL)
+      _ = try run.wait()
+      // What is left of the commands is ended by the next run.
+      for (name, count) in done {
+        try #require(project.executions(ByteString(name)) == count, "round \(round): '\(name)' ran again")
+      }
+      let states = try project.purser("status", "--json")
+      try #require(states.code == 0, "round \(round): \(states.errorText)")
+      for task in try states.json()["tasks"]?.array ?? [] where task["state"]?.string == "fresh" {
+        let name = try #require(task["task"]?.string)
+        done[name] = project.executions(ByteString(name))
+        #expect(try project.text(ByteString(name)).hasSuffix("end\n"), "round \(round)")
+      }
+    }
+    let last = try project.runPipeline("-j3")
+    #expect(last.code == 0, "\(last.errorText)")
+    for (name, count) in done { #expect(project.executions(ByteString(name)) == count, "'\(name)' ran again") }
+    #expect(names.allSatisfy { project.executions(ByteString($0)) > 0 })
+    #expect(try project.runPipeline().endings.values.allSatisfy { $0 == "fresh" })
+    try #require(TestProject.hasSQLite)
+    try project.requireSoundRecords()
+    #expect(try project.query("SELECT count(*) FROM task_locks") == ["0"])
+  }
+
   @Test func `Two runs of one pipeline execute each task once`() throws {
     try project.write(
       "purser.yaml",

@@ -102,8 +102,7 @@ struct CheckTests {
     #expect(
       try findings("tasks:\n  a: {command: x, outputs: o/x/y}\n  b: {command: x, outputs: o}\n") == [
         "2:3: error: task 'a' declares the output 'o/x/y' in the folder 'o', which task 'b' (line 3, column 3) "
-          + "declares too; "
-          + "let each output have one task"
+          + "declares too; let each output have one task"
       ])
   }
 
@@ -145,8 +144,7 @@ struct CheckTests {
         == (path.map {
           [
             "3:3: warning: task 'b' reads '\($0)', which task 'a' (line 2, column 3) makes, but does not come after "
-              + "it; add 'a' "
-              + "to its dependencies"
+              + "it; add 'a' to its dependencies"
           ]
         } ?? []))
     #expect(try findings("tasks:\n\(tasks), after: a}\n") == [])

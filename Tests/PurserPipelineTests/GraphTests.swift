@@ -62,8 +62,7 @@ struct GraphTests {
     #expect(
       file.warnings.map { $0.text(file: "f") } == [
         "f:6:13: warning: task 'c' of graph 'both' is defined by graph 'two', which it extends and which counts; "
-          + "remove this "
-          + "entry"
+          + "remove this entry"
       ])
   }
 

@@ -107,8 +107,7 @@ struct TaskTests {
     #expect(
       problems("tasks: {t: {command: x, timeout: \(text)}}") == [
         "1:34: error: 'timeout' of task 't' must be a time such as 90s, 5m, 1h30m or a number of seconds, more than "
-          + "none "
-          + "and at most 1000 days, not \(shown)"
+          + "none and at most 1000 days, not \(shown)"
       ])
   }
 
@@ -194,28 +193,24 @@ struct TaskTests {
       (
         "file: x.py, iterable_item: a",
         "1:25: warning: 'iterable_item' of task 't' has no effect without 'cache_result: true', which keeps the "
-          + "list to map "
-          + "over"
+          + "list to map over"
       ),
       ("command: x, bundle_size: 2", "1:25: warning: 'bundle_size' of task 't' has no effect without 'map_over'"),
       ("command: x, group_size: 2", "1:25: warning: 'group_size' of task 't' has no effect without 'map_over'"),
       (
         "file: x.sql",
         "1:13: warning: task 't' has the DuckDB script 'x.sql', which Purser does not run; call it by a 'command'; "
-          + "a graph "
-          + "with it cannot run"
+          + "a graph with it cannot run"
       ),
       (
         "file: x.sh",
         "1:13: warning: task 't' has the file 'x.sh', which is neither Python (.py) nor R (.R); run it by a "
-          + "'command'; a "
-          + "graph with it cannot run"
+          + "'command'; a graph with it cannot run"
       ),
       (
         "file: x.py, outputs: ['duckdb://main.t']",
         "1:25: warning: task 't' has the output 'duckdb://main.t', which is no file, and which Purser does not "
-          + "keep; declare "
-          + "files; a graph with it cannot run"
+          + "keep; declare files; a graph with it cannot run"
       ),
     ])
   func warnings(fields: String, problem: String) {

@@ -15,14 +15,12 @@ struct YAMLTests {
       (
         "tasks: [a, b\n",
         "2:1: error: a list in brackets does not go on with ',' or end with ']' here (in a flow sequence that "
-          + "begins at "
-          + "line 1, column 8)"
+          + "begins at line 1, column 8)"
       ),
       (
         "tasks: {a: {command: x}\nb: 1\n",
         "2:1: error: a mapping in braces does not go on with ',' or end with '}' here (in a flow mapping that "
-          + "begins at "
-          + "line 1, column 8)"
+          + "begins at line 1, column 8)"
       ),
       (
         "tasks:\n  a: \"x\n",
@@ -43,8 +41,7 @@ struct YAMLTests {
       (
         "tasks: {a: {command: x, outputs: *.csv}}\n",
         "1:35: error: '&' and '*' begin the name of an anchor, which has letters and digits; put a text that begins "
-          + "with "
-          + "them in quotes (in an alias that begins at line 1, column 34)"
+          + "with them in quotes (in an alias that begins at line 1, column 34)"
       ),
       (
         "tasks: {a: {command: \"\\d\"}}\n",

@@ -79,6 +79,7 @@ struct KptnBinTests {
     #expect(code { try store.append([event(2, .done, day: 3)], of: task, under: nil) } == nil)
     try store.foldProgress(of: task)
     #expect(try store.subtasks(of: task).filter(\.isDone).map(\.index) == [701])
+    #expect(try Database().count("subtask_events") == 0)
   }
 
   @Test(

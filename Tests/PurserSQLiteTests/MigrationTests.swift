@@ -55,7 +55,7 @@ struct MigrationTests {
     #expect(
       Migration.all.prefix(4).map { "\($0.name) \($0.checksum)" } == [
         "001_kptn_tables cff807db6da125ac", "002_runs_and_events 6599807397c15c4f", "003_action_cache 6095f664b5778285",
-        "004_progress 69a60dbf8347013b",
+        "004_progress a8216a644465b445",
       ])
   }
 

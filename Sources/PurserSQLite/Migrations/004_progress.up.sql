@@ -1,19 +1,19 @@
 -- Progress of mapped items between two foldings into their bins, what items made, and task data by its content.
 
--- One small row per event. Appended at the end of one b-tree, without an index beside it, so that an event by itself
--- dirties one page; `number` begins again at 1 when the journal of a task has been folded. Events of item 1234 belong
--- to bin "2". `status`: 1 running, 2 done, 3 failed.
+-- One small row per event. `id` is the task's row times 2^32 and a number that begins again at 1 when the journal of the
+-- task has been folded: each task's events stand together, in their order, without an index beside them, and an event by
+-- itself dirties one page. (A table WITHOUT ROWID by task and number wrote twice as much: only rowid tables are filled
+-- to the end when rows are appended.) Events of item 1234 belong to bin "2". `status`: 1 running, 2 done, 3 failed.
 CREATE TABLE subtask_events (
+    id INTEGER PRIMARY KEY,
     task_row INTEGER NOT NULL REFERENCES tasks(id) ON DELETE CASCADE,
-    number INTEGER NOT NULL,
     item INTEGER NOT NULL CHECK (item >= 0),
     status INTEGER NOT NULL CHECK (status IN (1, 2, 3)),
     time TEXT NOT NULL,
     output_hash TEXT,
     error TEXT,
-    content_key BLOB CHECK (content_key IS NULL OR length(content_key) = 32),
-    PRIMARY KEY (task_row, number)
-) WITHOUT ROWID;
+    content_key BLOB CHECK (content_key IS NULL OR length(content_key) = 32)
+);
 
 -- As action_results, for one item: known by what it was made from, on every storage key.
 CREATE TABLE item_results (
