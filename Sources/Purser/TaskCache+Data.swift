@@ -102,6 +102,8 @@ extension TaskCache {
     }
     do {
       try records.append(progress, of: self.key(task), under: nil)
+      // For kptn's client, which knows of no journal.
+      try records.foldProgress(of: self.key(task))
     } catch let failure {
       throw PurserError(failure)
     }

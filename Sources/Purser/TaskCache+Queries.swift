@@ -40,6 +40,7 @@ extension TaskState {
       case .neverRan, .forced, .invalidated, .failed, .interrupted, .incomplete: break
       }
     }
+    let isIncomplete = items.map { $0.done < $0.total } ?? false
     if record?.actionKey == nil { (isCodeSame, areInputsSame, isDataSame) = (nil, nil, nil) }
     if record?.result == nil { areOutputsSame = nil }
     switch decision {
@@ -50,7 +51,7 @@ extension TaskState {
         reasons.contains(.failed)
         ? "failed"
         : reasons.contains(.interrupted)
-          ? "interrupted" : items != nil ? "incomplete" : reasons.contains(.neverRan) ? "new" : "stale"
+          ? "interrupted" : reasons.contains(.neverRan) ? "new" : isIncomplete ? "incomplete" : "stale"
     }
   }
 }

@@ -394,6 +394,23 @@ struct MappedResumeTests {
     }
   }
 
+  @Test func `What is done stays done on record, however many end at once`() throws {
+    try project.writeMapped("command: ['true']")
+    // Somebody else writes too, so that commits wait for each other.
+    let others = try (1...3).map { _ in
+      try project.start(["/bin/sh", "-c", #"until [ -e ../stop ]; do "$TOOL" subtasks other create a b; done"#])
+    }
+    defer { for other in others { kill(-other.pid, SIGKILL) } }
+    for round in 1...TestProject.rounds(4) {
+      try project.writeList((1...150).map { "r\(round)-\($0)" })
+      #expect(try project.runPipeline("-j8").code == 0)
+      let open = try project.items(of: "work").filter { !$0.isDone || $0.status != "done" }
+      try #require(open.isEmpty, "round \(round): \(open.map { "\($0.key) is \($0.status ?? "waiting")" })")
+    }
+    try project.write("../stop", "")
+    for other in others { #expect(try other.wait().code == 0) }
+  }
+
   @Test func `A second Ctrl-C ends items that do not heed the first`() throws {
     try project.writeMapped(
       #"command: trap 'echo got >> "$COUNTS/got"' INT; echo "$name" >> "$COUNTS/items"; while :; do sleep 0.01 || :; done"#

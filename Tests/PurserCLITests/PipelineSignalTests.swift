@@ -23,8 +23,10 @@ struct PipelineSignalTests {
         step:
           command: |
             \(reaction)
-            env --default-signal=INT sleep 1000 & echo $! >> ../pids
+            env --default-signal=INT sh -c 'echo $$ >> ../pids; exec sleep 1000' &
+            until [ -s ../pids ]; do sleep 0.01 || :; done
             echo >> "$COUNTS/step"
+            echo ready
             until [ -e ../go ]; do sleep 0.01 || :; done
             cp first step
           outputs: [step]
@@ -114,7 +116,7 @@ struct PipelineSignalTests {
 
   @Test(.enabled(if: TestProject.hasPython, "python3 is not installed"))
   func `On a terminal Ctrl-C stops the run and the command has it once`() throws {
-    try makePipeline("trap 'echo got >> \"$COUNTS/got\"; exit 9' INT; echo ready")
+    try makePipeline("trap 'echo got >> \"$COUNTS/got\"; exit 9' INT")
     // A terminal whose user types Ctrl-C when the command says that it is ready.
     try project.write(
       "../terminal.py",

@@ -22,6 +22,7 @@ final class MappedRun: Sendable {
   private let log: SharedLog
   private let state: Mutex<State>
   private let logLock = Mutex(())
+  private let startLock = Mutex(())
 
   /// Guard: `logLock`; alone in `conclude`, when no bundle runs any more.
   private struct SharedLog: @unchecked Sendable {
@@ -35,8 +36,8 @@ final class MappedRun: Sendable {
     /// Places of those that failed, with how often they were tried.
     var failed: [Int: Int] = [:]
     var tries: [Int: Int] = [:]
-    /// Starts that are to be recorded with the next end.
-    var starts: [ItemProgress] = []
+    /// Starts that are not recorded yet, by place: with the item's end, or by `fold`, whichever comes first.
+    var starts: [Int: ItemProgress] = [:]
     var firstError: String?
     var isInterrupted = false
   }
@@ -98,6 +99,7 @@ final class MappedRun: Sendable {
       let run = MappedRun(
         worker, task, attempt, items: chosen, total: all.count, isSubset: worker.options.subset != nil)
       for warning in assessment.survey.warnings { worker.report(.warning(warning)) }
+      if case .restore(let result, _) = assessment.decision, !run.isSubset { try run.putBack(result) }
       let pending = try run.settleKnown(all: all)
       if !pending.isEmpty { worker.report(.started(task: spec.id, reasons: reasons)) }
       return .bundles(run, run.bundles(of: pending))
@@ -203,6 +205,17 @@ final class MappedRun: Sendable {
     spec.mapping?.outputs.isEmpty == false ? manifest.digest.hex : nil
   }
 
+  /// Puts back what belongs to no item as well, where the very same was made before.
+  private func putBack(_ result: ActionResult) throws {
+    let found = try cache.scan(spec)
+    do throws(StoreError) {
+      try cache.restorer.restore(result, of: spec, over: found.manifest, for: attempt.run)
+    } catch {
+      guard error.code == .corrupt else { throw error }
+      worker.report(.warning("\(error.message); items of '\(spec.id)' that need it run again"))
+    }
+  }
+
   private enum PutBack {
     case kept
     case restored
@@ -277,7 +290,8 @@ final class MappedRun: Sendable {
     state.withLock { state in
       for item in bundle {
         state.tries[item.index, default: 0] += 1
-        state.starts.append(ItemProgress(event: SubtaskEvent(index: item.index, status: .running, time: now)))
+        state.starts[item.index] = ItemProgress(
+          event: SubtaskEvent(index: item.index, status: .running, time: now))
       }
     }
     for item in bundle { try clearOutputs(of: item) }
@@ -319,7 +333,8 @@ final class MappedRun: Sendable {
   }
 
   private static func reason(_ completion: Completion, _ task: PipelineTask, _ log: LogSpool) -> String {
-    let last = ByteString(bytes: log.tail(lines: 1, maxBytes: 200)).printable
+    let line = log.tail(lines: 1, maxBytes: 200)
+    let last = ByteString(bytes: line.last == UInt8(ascii: "\n") ? Array(line.dropLast()) : line).printable
     let code = TaskWorker.describe(completion, task)
     return last.isEmpty ? code : "\(code): \(last)"
   }
@@ -366,11 +381,9 @@ final class MappedRun: Sendable {
       progress = failures.map { failure(of: $0.0, $0.1) }
     }
     watch.note(successes.map(\.item.index))
-    let starts = state.withLock { state in
-      let starts = state.starts
-      state.starts = []
-      return starts
-    }
+    let starts = state.withLock { state in ends.compactMap { state.starts.removeValue(forKey: $0.item.index) } }
+    // Those that are not there are recorded by now, or about to be: an end must not come before its start.
+    if starts.count < ends.count { startLock.withLock { _ in } }
     try cache.records.append(starts + progress, of: cache.key(spec.id), under: attempt.run)
     let counts = state.withLock { state in
       for end in successes {
@@ -434,8 +447,15 @@ final class MappedRun: Sendable {
   /// How often the items that failed were tried.
   var tries: Int { state.withLock { $0.failed.values.max() ?? 0 } }
 
-  /// Moves the journal into the bins, for others to see.
+  /// Records what has started, and moves the journal into the bins, for others to see.
   func fold() {
+    startLock.withLock { _ in
+      let starts = state.withLock { state in
+        defer { state.starts = [:] }
+        return state.starts.values.sorted { $0.event.index < $1.event.index }
+      }
+      if !starts.isEmpty { try? cache.records.append(starts, of: cache.key(spec.id), under: attempt.run) }
+    }
     try? cache.records.foldProgress(of: cache.key(spec.id))
   }
 

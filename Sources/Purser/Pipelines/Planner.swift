@@ -126,8 +126,8 @@ package final class Planner {
     if let result = record?.result, record?.status == .success, record?.invalidation == nil {
       entry.recorded = Surveyor.UpstreamState(
         outputsVersion: result.outputsVersion, outputDataVersion: record?.outputDataVersion.map { ByteString($0) })
-      entry.expectedMicroseconds = result.durationMicroseconds
     }
+    entry.expectedMicroseconds = record?.result?.durationMicroseconds
     if !pending.isEmpty, !options.isForced, isFresh(task, options, &sight, ifSame: pending, plan) {
       entry.isFreshIfUpstreamSame = true
     }
