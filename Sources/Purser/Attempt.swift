@@ -97,13 +97,17 @@ public final class Attempt: Sendable {
     try finish(ending, log: nil, data: data)
   }
 
-  func finish(_ ending: Ending, log: LogSpool?, data: TaskData? = nil) throws(PurserError) -> Report {
+  /// - Parameter outputs: of a mapped task, what is to be looked at, and which of that may match more later.
+  func finish(
+    _ ending: Ending, log: LogSpool?, data: TaskData? = nil,
+    outputs: (places: [ByteString], patterns: [ByteString])? = nil
+  ) throws(PurserError) -> Report {
     var report = Report(isStored: false, missingOutputs: [], warnings: [])
     var outcome = emptyOutcome(ending)
     var prepared = ContentStore.Prepared()
     do {
       if case .success = ending {
-        try collect(into: &outcome, &report, &prepared)
+        try collect(outputs, into: &outcome, &report, &prepared)
         if outcome.manifest != nil, let data { try attach(data, to: &outcome, &prepared) }
       }
       if let log { try attach(log, to: &outcome, &report, &prepared) }
@@ -139,9 +143,11 @@ public final class Attempt: Sendable {
 
   /// Looks at what the work made and whether it may be stored.
   private func collect(
-    into outcome: inout RunOutcome, _ report: inout Report, _ prepared: inout ContentStore.Prepared
+    _ outputs: (places: [ByteString], patterns: [ByteString])?, into outcome: inout RunOutcome, _ report: inout Report,
+    _ prepared: inout ContentStore.Prepared
   ) throws {
-    let found = try scanOutputs()
+    var found = try outputs.map { try cache.scan(places: $0.places, of: spec) } ?? scanOutputs()
+    if let outputs { found.manifest.patterns = outputs.patterns.sorted() }
     for pattern in found.emptyPatterns {
       report.warnings.append("output pattern '\(pattern.printable)' of task '\(spec.id)' matches no file")
     }
@@ -180,7 +186,7 @@ public final class Attempt: Sendable {
 
   /// Names of what was touched between the decision and now. Content is compared, and so are the times of writing: a
   /// file that was changed and changed back may have been read in between.
-  private func movedInputs() throws -> [String] {
+  func movedInputs() throws -> [String] {
     let now = try cache.look(at: spec, standardInput: assessment.standardInput).survey
     var names = Change.between(assessment.survey.fingerprint.components, now.fingerprint.components).map(\.label)
     let present = Dictionary(now.identities.map { ($0.path, $0.identity) }) { first, _ in first }
@@ -266,10 +272,14 @@ extension TaskCache {
 
   /// Opens a run for a decision; `nil` if the decision is out of date.
   func open(
-    _ spec: TaskSpec, _ assessment: Assessment, kind: String, willWait: (Lessor.Holder) -> Void
+    _ spec: TaskSpec, _ assessment: Assessment, kind: String, isStopped: () -> Bool = { false },
+    willWait: (Lessor.Holder) -> Void
   ) throws(PurserError) -> Attempt? {
     do {
-      guard let run = try lessor.open(spec, assessment, kind: kind, author: author, willWait: willWait) else {
+      guard
+        let run = try lessor.open(
+          spec, assessment, kind: kind, author: author, isStopped: isStopped, willWait: willWait)
+      else {
         return nil
       }
       let attempt = Attempt(cache: self, spec: spec, assessment: assessment, run: run)
@@ -300,10 +310,13 @@ extension TaskCache {
 
   /// `false` if the decision is out of date.
   func restore(
-    _ result: ActionResult, _ spec: TaskSpec, _ assessment: Assessment, willWait: (Lessor.Holder) -> Void
+    _ result: ActionResult, _ spec: TaskSpec, _ assessment: Assessment, isStopped: () -> Bool = { false },
+    willWait: (Lessor.Holder) -> Void
   ) throws(PurserError) -> Bool {
     try Declarations(project: project).checkPlaces(spec, key: key(spec.id), records: records)
-    guard let attempt = try open(spec, assessment, kind: "restore", willWait: willWait) else { return false }
+    guard let attempt = try open(spec, assessment, kind: "restore", isStopped: isStopped, willWait: willWait) else {
+      return false
+    }
     do {
       let found = try scan(spec)
       let data = try storedData(of: result)

@@ -56,9 +56,11 @@ struct Lessor {
   }
 
   /// Opens a run, once nobody else is at the task; `nil` if somebody was, so that the decision is out of date: what was
-  /// recorded, and what is on disk, may be another. `willWait` is called before a wait.
+  /// recorded, and what is on disk, may be another. `willWait` is called before a wait; `isStopped`, now and then
+  /// during one, ends it with `busy`.
   func open(
-    _ spec: TaskSpec, _ assessment: Assessment, kind: String, author: String, willWait: (Holder) -> Void
+    _ spec: TaskSpec, _ assessment: Assessment, kind: String, author: String, isStopped: () -> Bool = { false },
+    willWait: (Holder) -> Void
   ) throws(StoreError) -> OpenRun? {
     let key = TaskKey(storageKey: project.storageKey, pipeline: project.pipeline, task: spec.id)
     let worker = Self.worker()
@@ -102,6 +104,7 @@ struct Lessor {
           purser_wait_for_process(holder.worker == worker ? holder.owner.pid : -1, 200)
           let standing = try records.leases(named: names)
           if standing.isEmpty { return nil }
+          if isStopped() { throw StoreError(.busy, "task '\(spec.id)' was not waited for") }
           if standing.allSatisfy({ isAbandoned($0, worker, &unrenewed) }) { break }
         }
       }

@@ -67,7 +67,9 @@ struct Surveyor {
 
   /// What it returns and how it is mapped; nothing for a plain task.
   private mutating func addForm(of spec: TaskSpec) {
-    for parameter in spec.parameters { components.append(Component(.parameter, parameter.name, .text(parameter.value))) }
+    for parameter in spec.parameters {
+      components.append(Component(.parameter, parameter.name, .text(parameter.value)))
+    }
     if spec.keepsData { components.append(Component(.form, "returns data", .text(""))) }
     guard let mapping = spec.mapping else { return }
     let parts = mapping.names.enumerated().map { index, name in

@@ -50,13 +50,13 @@ extension TaskCache {
   ///
   /// - Throws: `refused` for a key that stands twice.
   package func createSubtasks(_ keys: [String], of task: String) throws(PurserError) {
-    var known: [String: Subtask] = [:]
-    for subtask in try subtasks(of: task) { known[subtask.key] = subtask }
-    var seen: Set<String> = []
-    let repeated = keys.filter { !seen.insert($0).inserted }
+    var known: [ByteString: Subtask] = [:]
+    for subtask in try subtasks(of: task) { known[ByteString(subtask.key)] = subtask }
+    var seen: Set<ByteString> = []
+    let repeated = keys.filter { !seen.insert(ByteString($0)).inserted }
     guard repeated.isEmpty else { throw Self.repeated(repeated, task) }
     let list = keys.enumerated().map { index, key in
-      var subtask = known[key] ?? Subtask(index: index, key: key)
+      var subtask = known[ByteString(key)] ?? Subtask(index: index, key: key)
       subtask.index = index
       return subtask
     }
@@ -81,12 +81,12 @@ extension TaskCache {
     _ keys: [String], of task: String, _ status: Subtask.Status, error: String? = nil
   ) throws(PurserError) {
     let subtasks = try subtasks(of: task)
-    var places: [String: Subtask] = [:]
-    for subtask in subtasks { places[subtask.key] = subtask }
+    var places: [ByteString: Subtask] = [:]
+    for subtask in subtasks { places[ByteString(subtask.key)] = subtask }
     let now = TaskCache.now()
     var progress: [ItemProgress] = []
     for key in keys {
-      guard let place = places[key] else {
+      guard let place = places[ByteString(key)] else {
         guard !subtasks.isEmpty else {
           throw PurserError(
             .missing, "task '\(task)' has no items yet; make the list with 'purser subtasks \(task) create KEY…'")

@@ -64,7 +64,7 @@ extension TaskCache {
       if let record, record.holds(assessment.survey.fingerprint), pending.isEmpty,
         let result = record.result
       {
-        let found = try scan(spec, sight?.table)
+        let found = try scan(spec, of: result.manifest, sight?.table)
         assessment.outputs = found
         if found.manifest.digest == result.outputsVersion, !options.isForced {
           assessment.decision = .fresh(record)
@@ -108,9 +108,21 @@ extension TaskCache {
   }
 
   /// What is on disk where the task's outputs are declared.
-  func scan(_ spec: TaskSpec, _ table: FileTable? = nil) throws(PurserError) -> OutputScanner.Finding {
+  ///
+  /// - Parameter manifest: what a mapped task made, which alone is looked at then: its patterns may match what others
+  ///   made.
+  func scan(
+    _ spec: TaskSpec, of manifest: OutputManifest? = nil, _ table: FileTable? = nil
+  ) throws(PurserError) -> OutputScanner.Finding {
+    try scan(places: spec.mapping == nil ? spec.outputs : manifest?.places ?? [], of: spec, table)
+  }
+
+  /// What is on disk at some places, for a task.
+  func scan(
+    places: [ByteString], of spec: TaskSpec, _ table: FileTable? = nil
+  ) throws(PurserError) -> OutputScanner.Finding {
     do {
-      return try OutputScanner(project: project, hasher: hasher, table: table).scan(spec.outputs)
+      return try OutputScanner(project: project, hasher: hasher, table: table).scan(places)
     } catch {
       throw PurserError(error, declaration: "output", of: spec.id)
     }
@@ -130,7 +142,7 @@ extension TaskCache {
         continue
       }
       do {
-        let found = try OutputScanner(project: project, hasher: hasher).scan(result.manifest.patterns)
+        let found = try OutputScanner(project: project, hasher: hasher).scan(result.manifest.places)
         states[task] = Surveyor.UpstreamState(
           outputsVersion: found.manifest.digest,
           outputDataVersion: record.outputDataVersion.map { ByteString($0) })
@@ -189,7 +201,7 @@ extension TaskCache {
       reasons += try changes(since: recordedKey, assessment.survey, pending: pending)
     }
     if !pending.isEmpty { reasons.append(.upstreamPending(pending)) }
-    if let result = record.result, let found = try? assessment.outputs ?? scan(spec) {
+    if let result = record.result, let found = try? assessment.outputs ?? scan(spec, of: result.manifest) {
       let (missing, modified) = result.manifest.differences(onDisk: found.manifest)
       if !missing.isEmpty { reasons.append(.outputMissing(missing)) }
       if !modified.isEmpty { reasons.append(.outputModified(modified)) }

@@ -1,9 +1,9 @@
 extension LogSpool {
   /// The last lines of what was printed, both streams in order of arrival: for a message about a failure.
   ///
-  /// At most `lines` lines and `maxBytes` bytes, a newline at the end not counted as a line. A line that `maxBytes` would
-  /// cut is left out, unless it is the last one: then its end is given. Empty if nothing was captured, or it cannot be
-  /// read. Reads the headers of all frames, and of the bytes only the last.
+  /// At most `lines` lines and `maxBytes` bytes, a newline at the end not counted as a line. A line that `maxBytes`
+  /// would cut is left out, unless it is the last one: then its end is given. Empty if nothing was captured, or it
+  /// cannot be read. Reads the headers of all frames, and of the bytes only the last.
   package func tail(lines: Int, maxBytes: Int) -> [UInt8] {
     guard lines > 0 && maxBytes > 0 else { return [] }
     let end = withContents { Self.end(of: $0, maxBytes: maxBytes) }

@@ -6,6 +6,10 @@ public struct OutputManifest: Sendable, Hashable {
   /// Sorted by path, each path once, relative to the project root.
   public var entries: [Entry]
 
+  /// What to look at to see whether the result is still there: the patterns; for a mapped task, whose patterns may match
+  /// what others made, what its items made.
+  public var places: [ByteString] { patterns.isEmpty ? entries.map(\.path) : patterns }
+
   /// Makes a manifest; sorts what it is given.
   public init(patterns: [ByteString] = [], entries: [Entry] = []) {
     self.patterns = patterns.sorted()

@@ -109,6 +109,11 @@ extension SQLiteRecordStore {
       guard let result = entry.result, let contentKey = entry.event.contentKey else { continue }
       try insert(result, contentKey, of: request.key, now: entry.event.time, connection)
     }
+    if request.run == nil, request.progress.contains(where: { $0.event.status != .done }) {
+      // Somebody says that an item is not done after all: then the task is not either.
+      try connection.run(
+        "UPDATE tasks SET status = 'INCOMPLETE' WHERE id = ? AND status = 'SUCCESS'", [.integer(task.id)])
+    }
     if last >= longestJournal, let now = request.progress.last?.event.time {
       try fold(task.id, request.key, now: now, connection)
     }

@@ -256,7 +256,7 @@ extension SQLiteRecordStore {
       while try statement.step() {
         let record = Self.record(statement)
         guard record.invalidation == nil, let manifest = record.result?.manifest else { continue }
-        for pattern in manifest.patterns where pattern.hasPrefix(folder + "/") {
+        for pattern in manifest.places where pattern.hasPrefix(folder + "/") {
           found.append((record.key.task, pattern))
         }
       }

@@ -89,7 +89,8 @@ struct MappedBundleTests {
       #"""
       for name in $(cut -d '"' -f 4 "$PURSER_ITEMS"); do
         echo "$name" > "out/$name"
-        echo "{\"key\":\"$name\",\"status\":\"done\",\"data\":{\"of\":\"$name\",\"n\":10000000000000000000001}}" >> "$PURSER_DONE"
+        data="{\"of\":\"$name\",\"n\":10000000000000000000001}"
+        echo "{\"key\":\"$name\",\"status\":\"done\",\"data\":$data}" >> "$PURSER_DONE"
       done
       """#)
     try project.writeMapped("command: ./bundle.sh\nbundle_size: 2\noutputs: ['out/${name}']\ncache_result: true")

@@ -21,7 +21,7 @@ struct MappedCrashTests {
         cut -d '"' -f 4 "$PURSER_ITEMS" | while read -r name; do
           echo "$name" >> "$COUNTS/items"
           printf '{"key":"%s","status":"done"}\\n' "$name" >> "$PURSER_DONE"
-          sleep 0.005
+          sleep 0.02
         done
     bundle_size: 20
     """
@@ -41,7 +41,8 @@ struct MappedCrashTests {
       let goal = before + Int.random(in: 1...max(2, 2 * Self.count / (3 * Self.kills)))
       let run = try project.start([TestProject.tool, "run", "-q", ByteString("-j\(Self.jobs)")])
       #expect(hasComeTrue(within: 60) { project.lines("items").count >= goal || !isAlive(run.pid) })
-      usleep(UInt32.random(in: 0...20_000))
+      // What a bundle tells is read ten times a second.
+      usleep(UInt32.random(in: 0...(inFlight > Self.jobs ? 150_000 : 20_000)))
       run.signal(SIGKILL)
       _ = try run.wait()
       project.expectNoProcess("round \(round): an item's command outlived its purser")

@@ -204,7 +204,9 @@ struct MappedItemTests {
   @Test func `What items return is a list in their order`() throws {
     try project.writeMapped(
       """
-      command: echo "$name" >> "$COUNTS/items"; printf '{"of":"%s","n":12345678901234567890123}' "$name" > "$PURSER_RESULT"
+      command: |
+        echo "$name" >> "$COUNTS/items"
+        printf '{"of":"%s","n":12345678901234567890123}' "$name" > "$PURSER_RESULT"
       cache_result: true
       """, more: "  use: {after: work, command: 'echo >> \"$COUNTS/use\"'}")
     let names = (1...30).map { "i\($0)" }

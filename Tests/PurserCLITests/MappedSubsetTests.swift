@@ -47,6 +47,15 @@ struct MappedSubsetTests {
     #expect(try subset() == ["c", "e f"])
   }
 
+  @Test func `A key that is named twice counts once`() throws {
+    try makeList()
+    let run = try project.runPipeline("work", "--subset", "c", "--subset", "c")
+    #expect(run.code == 0)
+    #expect(run.items["work"]?["total"] == 1)
+    #expect(project.lines("items") == ["c"])
+    #expect(try subset() == ["c"])
+  }
+
   @Test func `A subset of a task that is done runs them again`() throws {
     try makeList()
     #expect(try project.runPipeline().code == 0)

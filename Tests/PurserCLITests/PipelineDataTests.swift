@@ -13,7 +13,10 @@ struct PipelineDataTests {
       "purser.yaml",
       """
       tasks:
-        make: {command: 'echo >> "$COUNTS/make"; cat data.json > "$PURSER_RESULT"', inputs: [data.json], cache_result: true}
+        make:
+          command: echo >> "$COUNTS/make"; cat data.json > "$PURSER_RESULT"
+          inputs: [data.json]
+          cache_result: true
         use: {after: make, command: 'echo >> "$COUNTS/use"; "$TOOL" data get make > used', outputs: [used]}
       """)
   }
@@ -91,8 +94,8 @@ struct PipelineDataTests {
     #expect(run.code == 1)
     #expect(
       run.errorText == """
-        error: task 'make' failed: task 'make' keeps its result but wrote none; write JSON to the file that PURSER_RESULT \
-        names, or remove 'cache_result'
+        error: task 'make' failed: task 'make' keeps its result but wrote none; write JSON to the file that \
+        PURSER_RESULT names, or remove 'cache_result'
 
         """)
     #expect(try project.purser("data", "get", "make").code == 66)
@@ -173,7 +176,8 @@ struct PipelineDataTests {
       tasks:
         tell:
           command: |
-            printf '%s\\n' "$PURSER_TASK" "$PURSER_PIPELINE" "$PURSER_STORAGE_KEY" "$PURSER_SCRATCH" "$OUTPUT_PIPELINE_DIR" "$PWD"
+            printf '%s\\n' "$PURSER_TASK" "$PURSER_PIPELINE" "$PURSER_STORAGE_KEY"
+            printf '%s\\n' "$PURSER_SCRATCH" "$OUTPUT_PIPELINE_DIR" "$PWD"
             [ ! -e "$PURSER_RESULT" ]; [ -d "$(dirname "$PURSER_RESULT")" ]; [ -z "${PURSER_ITEMS+x}" ]
       """)
     let run = try project.purser(

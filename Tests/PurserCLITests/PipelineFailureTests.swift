@@ -23,7 +23,10 @@ struct PipelineFailureTests {
             after_slow: slow
       tasks:
         slow:
-          command: echo slow >> "$COUNTS/order"; touch ../slow; until [ -e ../go ]; do sleep 0.01; done; echo slow > slow
+          command: |
+            echo slow >> "$COUNTS/order"; touch ../slow
+            until [ -e ../go ]; do sleep 0.01; done
+            echo slow > slow
           outputs: [slow]
           priority: 9
         bad:
@@ -223,7 +226,10 @@ struct PipelineFailureTests {
       "purser.yaml",
       """
       tasks:
-        long: {command: "\(trap)sleep 1000 & echo $! > ../child; sleep 1000; touch done", timeout: 300ms, outputs: [done]}
+        long:
+          command: "\(trap)sleep 1000 & echo $! > ../child; sleep 1000; touch done"
+          timeout: 300ms
+          outputs: [done]
         use: {after: long, command: 'echo >> "$COUNTS/use"'}
       """)
     let run = try project.runPipeline()

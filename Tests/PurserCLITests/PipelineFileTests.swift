@@ -28,8 +28,8 @@ struct PipelineFileTests {
     #expect(outcome.code == 66)
     #expect(
       outcome.errorText == """
-        error: there is no purser.yaml or kptn.yaml in '\(project.root.printable)'; write one (see 'purser schema'), or \
-        put 'purser exec … --' before single steps
+        error: there is no purser.yaml or kptn.yaml in '\(project.root.printable)'; write one (see 'purser schema'), \
+        or put 'purser exec … --' before single steps
 
         """)
     #expect(try project.purser("lint").code == 66)

@@ -28,7 +28,11 @@ struct PipelineKptnTests {
       """
       graphs: {main: {tasks: {list: null, work: list}}}
       tasks:
-        list: {command: 'cat list.json > "$PURSER_RESULT"', inputs: [list.json], cache_result: true, iterable_item: name}
+        list:
+          command: cat list.json > "$PURSER_RESULT"
+          inputs: [list.json]
+          cache_result: true
+          iterable_item: name
         work: {command: '\(command)', map_over: name\(fields)}
       """)
   }

@@ -200,7 +200,13 @@ struct PipelinePythonTests {
       """
       tasks:
         pairs: {file: steps.py, cache_result: true, iterable_item: "number,letter"}
-        work: {after: pairs, file: steps.py, map_over: "number,letter", args: {factor: 10}, cache_result: true, bundle_size: 10}
+        work:
+          after: pairs
+          file: steps.py
+          map_over: number,letter
+          args: {factor: 10}
+          cache_result: true
+          bundle_size: 10
       """)
     let run = try project.runPipeline()
     #expect(run.code == 1)

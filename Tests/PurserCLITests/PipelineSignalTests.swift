@@ -27,7 +27,8 @@ struct PipelineSignalTests {
             until [ -s ../pids ]; do sleep 0.01 || :; done
             echo >> "$COUNTS/step"
             echo ready
-            until [ -e ../go ]; do sleep 0.01 || :; done
+            # A test that failed leaves nothing running.
+            until [ -e ../go ] || [ ! -e "$COUNTS" ]; do sleep 0.01 || :; done
             cp first step
           outputs: [step]
         last: {command: 'echo >> "$COUNTS/last"; cp step last', outputs: [last]}
@@ -158,7 +159,10 @@ struct PipelineSignalTests {
       text += """
           \(name):
             after: [\(after.joined(separator: ", "))]
-            command: echo >> "$COUNTS/\(name)"; cat \((after + ["in"]).joined(separator: " ")) | wc -l > \(name); echo end >> \(name)
+            command: |
+              echo >> "$COUNTS/\(name)"
+              cat \((after + ["in"]).joined(separator: " ")) | wc -l > \(name)
+              echo end >> \(name)
             inputs: [in]
             outputs: [\(name)]
 
@@ -234,6 +238,38 @@ struct PipelineSignalTests {
     }
     try #require(TestProject.hasSQLite)
     try project.requireSoundRecords()
+  }
+
+  @Test func `Ctrl-C ends a run that waits for another, which goes on`() throws {
+    try makePipeline()
+    let first = try startRun()
+    let second = try project.start([TestProject.tool, "run", "-j2"])
+    #expect(hasComeTrue { second.errorSoFar.contains("step: waiting for process \(first.pid)") })
+    kill(-second.pid, SIGINT)
+    #expect(throws: Never.self, "Ctrl-C had no effect") { try #expect(second.wait(seconds: 20).code == 130) }
+    #expect(isAlive(first.pid))
+    #expect(project.lines("got") == [], "the command is the other's")
+    try project.write("../go", "")
+    #expect(try first.wait().code == 0)
+    #expect(project.executions() == 1)
+    for pid in try project.text("../pids").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGKILL) }
+  }
+
+  @Test func `A run that waits for another takes over when that is killed`() throws {
+    try makePipeline()
+    let first = try startRun()
+    let second = try project.start([TestProject.tool, "run", "--json", "-j2"])
+    #expect(hasComeTrue { project.executions("first") == 1 && processes(in: project.root).contains(second.pid) })
+    first.signal(SIGKILL)
+    _ = try first.wait()
+    #expect(hasComeTrue { project.executions() == 2 }, "nobody took over: \(second.errorSoFar)")
+    try project.write("../go", "")
+    let result = try PipelineRun(second.wait())
+    #expect(result.code == 0)
+    #expect(result.endings["step"] == "ran")
+    #expect(project.executions("first") == 1)
+    #expect(project.executions("last") == 1)
+    for pid in try project.text("../pids").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGKILL) }
   }
 
   @Test func `A run that waits for another says for whom, and has its result`() throws {

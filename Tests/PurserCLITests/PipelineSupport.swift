@@ -124,3 +124,39 @@ extension TestProject {
     lines(name).reduce(into: [:]) { $0[$1, default: 0] += 1 }
   }
 }
+
+/// A suite on one mapped task, whose items note themselves in the file of counts `items`.
+protocol MappedSuite {
+  var project: TestProject { get }
+}
+
+extension MappedSuite {
+  /// An item fails as long as there is a file of its name in `bad` beside the project.
+  static var command: String {
+    #"command: echo "$name" >> "$COUNTS/items"; [ ! -e "../bad/$name" ]"#
+  }
+  static var withOutput: String {
+    command + #"; printf '%s' "$name" > "out/$name""# + "\noutputs: ['out/${name}']"
+  }
+
+  func makeBad(_ names: String...) throws {
+    try project.makeFolder("../bad")
+    for name in names { try project.write(ByteString("../bad/" + name), "") }
+  }
+
+  func counts(ran: Int = 0, restored: Int = 0, kept: Int = 0, failed: Int = 0) -> [String: [String: Int]] {
+    [
+      "work": [
+        "total": ran + restored + kept + failed, "ran": ran, "restored": restored, "kept": kept, "failed": failed,
+      ]
+    ]
+  }
+
+  /// Runs, and returns which items were executed, sorted.
+  func run(_ options: ByteString..., code: Int32 = 0) throws -> [String] {
+    try project.clearCounts()
+    let outcome = try project.purser(["run", "--json"] + options)
+    #expect(outcome.code == code, "\(outcome.errorText)")
+    return project.lines("items").sorted()
+  }
+}

@@ -5,6 +5,13 @@ returns goes to the `result` file; of a mapped task, a line for each item goes t
 has ended, so that nothing that was done is lost when this process is.
 """
 
+import sys
+
+# Without a folder of the project: a step called json.py must not take the place of Python's own.
+sys.path[:] = [entry for entry in sys.path if entry]
+
+import asyncio
+import copy
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -13,7 +20,6 @@ import inspect
 import json
 import os
 import pathlib
-import sys
 import traceback
 import types
 
@@ -88,6 +94,8 @@ def keywords(function, call, values):
     """The arguments for one call: constants, data of upstream tasks, the item, and what the configuration has."""
     parameters = inspect.signature(function).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    # Copies: what a function changes in its arguments must not reach the next item.
+    call = {**call, **{name: copy.deepcopy(call[name]) for name in ("config", "arguments", "data")}}
     settings = PipelineConfig(**{**call["config"], **call["context"]})
     # Data that the function does not ask for is no mistake: the dependency may be for its order alone.
     given = {name: value for name, value in call["data"].items() if takes_any or name in parameters}
@@ -110,9 +118,21 @@ def keywords(function, call, values):
     return positional, given
 
 
+def run(function, positional, given):
+    """Calls it, and sees it through where it is a coroutine."""
+    result = function(*positional, **given)
+    if inspect.iscoroutine(result):
+        return asyncio.run(result)
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError(f"'{function.__name__}' is a generator, which does nothing by itself; return a list")
+    return result
+
+
 def as_json(value, task):
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode("utf-8")
+        return text
     except (TypeError, ValueError) as error:
         raise TypeError(f"task '{task}' returned {type(value).__name__}, which is not JSON: {error}") from None
 
@@ -125,7 +145,7 @@ def run_items(function, call):
             line = {"key": item["key"], "status": "done"}
             try:
                 positional, given = keywords(function, call, item["values"])
-                result = function(*positional, **given)
+                result = run(function, positional, given)
                 if call["keeps_data"]:
                     line["data"] = json.loads(as_json(result, call["task"]))
             except KeyboardInterrupt:
@@ -135,7 +155,8 @@ def run_items(function, call):
                     line.update(status="failed", error=f"exit {error.code}")
             except BaseException as error:
                 traceback.print_exc()
-                line.update(status="failed", error=f"{type(error).__name__}: {error}"[:500])
+                text = f"{type(error).__name__}: {error}"[:500]
+                line.update(status="failed", error=text.encode("utf-8", "backslashreplace").decode("utf-8"))
             failed = failed or line["status"] == "failed"
             sys.stdout.flush()
             sys.stderr.flush()
@@ -155,7 +176,7 @@ def main():
     if call["items"] is not None:
         sys.exit(1 if run_items(function, call) else 0)
     positional, given = keywords(function, call, {})
-    result = function(*positional, **given)
+    result = run(function, positional, given)
     if call["keeps_data"]:
         text = as_json(result, call["task"])
         with open(call["result"], "w", encoding="utf-8") as file:

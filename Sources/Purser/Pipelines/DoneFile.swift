@@ -5,49 +5,78 @@ import Synchronization
 /// The file in which a bundled command tells of its items, line by line.
 final class DoneFile: Sendable {
   private let path: ByteString
+  private let items: [ByteString: Item]
   private struct State {
-    var waiting: [String: Item]
+    /// What the last line said of an item.
+    var said: [ByteString: Bool] = [:]
     var offset = 0
     var rest: [UInt8] = []
+    var problem: String?
   }
-  private let state: Mutex<State>
+  private let state = Mutex(State())
 
   init(path: ByteString, items: [Item]) {
     self.path = path
-    state = Mutex(State(waiting: Dictionary(items.map { ($0.key, $0) }) { first, _ in first }))
+    self.items = Dictionary(items.map { (ByteString($0.key), $0) }) { first, _ in first }
   }
 
   /// The items that no line has named yet, in the order of the list.
   var unnamed: [Item] {
-    state.withLock { $0.waiting.values.sorted { $0.index < $1.index } }
+    state.withLock { state in
+      items.filter { state.said[$0.key] == nil }.values.sorted { $0.index < $1.index }
+    }
   }
 
-  /// The ends that were told of since the last call. A line that is not JSON, or names no item of the bundle, is left
-  /// out: its item then counts by the command's exit.
-  func newLines() -> [ItemEnd] {
+  /// The first line that told of nothing; `nil` where all did. It may have been meant for an item that no other line
+  /// names, so that this one's end is not known.
+  var problem: String? { state.withLock { $0.problem } }
+
+  /// The ends that were told of since the last call; of two lines for one item, the later counts.
+  ///
+  /// - Parameter isLast: whether nothing more is coming, so that what has no newline behind it is a line too.
+  func newLines(isLast: Bool = false) -> [ItemEnd] {
     state.withLock { state in
       let bytes = state.rest + read(from: &state.offset)
       var ends: [ItemEnd] = []
       var rest = bytes[...]
       while let newline = rest.firstIndex(of: UInt8(ascii: "\n")) {
-        if let end = Self.end(rest[..<newline], &state.waiting) { ends.append(end) }
+        if let end = end(rest[..<newline], &state) { ends.append(end) }
         rest = rest[(newline + 1)...]
+      }
+      if isLast, let end = end(rest, &state) {
+        ends.append(end)
+        rest = []
       }
       state.rest = Array(rest)
       return ends
     }
   }
 
-  private static func end(_ line: ArraySlice<UInt8>, _ waiting: inout [String: Item]) -> ItemEnd? {
-    guard let value = try? JSON(parsing: line), let key = value["key"]?.string, let status = value["status"]?.string,
-      status == "done" || status == "failed", let item = waiting.removeValue(forKey: key)
-    else { return nil }
-    guard status == "done" else {
-      return ItemEnd(item: item, error: value["error"]?.string ?? "the command says that it failed", data: nil)
+  private func end(_ line: ArraySlice<UInt8>, _ state: inout State) -> ItemEnd? {
+    guard line.contains(where: { $0 != 0x20 && $0 != 0x0d && $0 != 0x09 }) else { return nil }
+    func refuse(_ why: String) {
+      let shown = ByteString(line.prefix(80)).printable
+      if state.problem == nil { state.problem = "a line in the file of PURSER_DONE \(why): \(shown)" }
     }
-    // The text of the data as it stands in the line, so that no number is changed on the way.
-    let data = (try? JSONText.members(of: line))?.last { $0.name == "data" }?.value
-    return ItemEnd(item: item, error: nil, data: data)
+    guard let members = try? JSONText.members(of: line) else {
+      refuse("is no JSON object")
+      return nil
+    }
+    func member(_ name: String) -> String? { members.first { $0.name == name }?.value }
+    let status = member("status").map(ItemList.text)
+    guard let key = member("key").map({ ByteString(ItemList.text($0)) }), status == "done" || status == "failed" else {
+      refuse("has no key, or no status that is done or failed")
+      return nil
+    }
+    guard let item = items[key] else {
+      refuse("names no item of this bundle")
+      return nil
+    }
+    let isDone = status == "done"
+    guard state.said.updateValue(isDone, forKey: key) != isDone else { return nil }
+    if isDone { return ItemEnd(item: item, error: nil, data: member("data")) }
+    return ItemEnd(
+      item: item, error: member("error").map(ItemList.text) ?? "the command says that it failed", data: nil)
   }
 
   private func read(from offset: inout Int) -> [UInt8] {
@@ -65,7 +94,7 @@ final class DoneFile: Sendable {
   }
 }
 
-/// Looks at something ten times a second, on a thread of its own, while a command runs.
+/// Looks at something forty times a second, on a thread of its own, while a command runs.
 final class Tail: Sendable {
   private let shared: Shared
 
@@ -83,7 +112,7 @@ final class Tail: Sendable {
 
     func run() {
       var entry = pollfd(fd: pipe.reading, events: Int16(POLLIN), revents: 0)
-      while poll(&entry, 1, 100) == 0 {
+      while poll(&entry, 1, 25) == 0 {
         isStopped.withLock { isStopped in
           guard !isStopped else { return }
           do { try look() } catch { failure.withLock { $0 = $0 ?? error } }

@@ -41,13 +41,14 @@ struct ItemList {
     prefix.append(ActionKey.fingerprint(of: list).actionKey)
     var items: [Item] = []
     items.reserveCapacity(data.elements.count)
-    var seen: Set<String> = []
+    // As bytes: for Swift's strings, "é" composed and decomposed are one.
+    var seen: Set<ByteString> = []
     var repeated: [String] = []
     for (index, element) in data.elements.enumerated() {
       let parts = try parts(of: element, at: index)
       let values = parts.map(Self.text)
       let key = values.joined(separator: ",")
-      if !seen.insert(key).inserted { repeated.append(key) }
+      if !seen.insert(ByteString(key)).inserted { repeated.append(key) }
       let json =
         "{" + zip(mapping.names, parts).map { "\(JSON.string($0).serialized):\($1)" }.joined(separator: ",") + "}"
       var writer = prefix
@@ -81,18 +82,96 @@ struct ItemList {
       guard mapping.positions.allSatisfy({ $0 < parts.count }) else { throw wrong() }
       return mapping.positions.map { parts[$0] }
     }
-    guard element.first == "{", let object = try? JSON(parsing: element.utf8) else { throw wrong() }
+    guard element.first == "{", let members = try? JSONText.members(of: element.utf8) else { throw wrong() }
     var values: [String] = []
     for name in mapping.names {
-      guard let value = object[name] else { throw wrong() }
-      values.append(value.serialized)
+      guard let value = members.first(where: { $0.name == name })?.value else { throw wrong() }
+      values.append(value)
     }
     return values
   }
 
-  /// A string as it is, anything else as JSON.
-  private static func text(_ json: String) -> String {
-    guard json.first == "\"" else { return json }
+  /// A string as it is, anything else as canonical JSON.
+  static func text(_ json: String) -> String {
+    guard json.first == "\"" else { return (try? JSONText.canonical(json)) ?? json }
     return (try? JSON(parsing: json.utf8))?.string ?? json
+  }
+}
+
+/// Where the items of a mapped task make their outputs.
+struct ItemOutputs: Sendable {
+  private let task: String
+  private let names: [String]
+  /// Outputs that have a part of the item in their name.
+  let ofItems: [ByteString]
+  /// Outputs that belong to no single item, wildcards for what is not known.
+  let shared: [ByteString]
+  /// Whether an item's outputs are known only once they are made.
+  let hasWildcards: Bool
+
+  init(_ spec: TaskSpec) {
+    task = spec.id
+    let names = spec.mapping?.names ?? []
+    self.names = names
+    let templates = spec.mapping?.outputs ?? []
+    ofItems = templates.filter { template in Template(template).names.contains { names.contains($0) } }
+    shared = templates.filter { template in !Template(template).names.contains { names.contains($0) } }
+      .map { Template($0).path([:]) }
+    let values = Dictionary(names.map { ($0, ByteString("x")) }) { first, _ in first }
+    hasWildcards = ofItems.contains { Glob.isPattern(Template($0).path(values)) }
+  }
+
+  /// The parts of an item by name.
+  func values(of item: Item) -> [String: ByteString] {
+    Dictionary(zip(names, item.values.map { ByteString($0) })) { first, _ in first }
+  }
+
+  /// Whether a path is one of those that belong to no single item.
+  func isShared(_ path: ByteString) -> Bool {
+    shared.contains { path.isWithin($0) || (try? Glob($0))?.matches(path) == true }
+  }
+
+  /// The outputs of an item: paths, and patterns where a part is not known before they are made.
+  ///
+  /// - Throws: `refused` for a value that would lead to another place than the task's outputs.
+  func places(of item: Item) throws(PurserError) -> [ByteString] {
+    let values = values(of: item)
+    var places: [ByteString] = []
+    for template in ofItems {
+      let parsed = Template(template)
+      let plain = parsed.replacing(values)
+      let pattern = parsed.path([:])
+      let isWithin =
+        plain.normalizedPath == plain && !plain.bytes.contains(0) && (try? Glob(pattern))?.matches(plain) == true
+      guard isWithin else {
+        throw PurserError(
+          .refused,
+          "item '\(ByteString(item.key).printable)' of task '\(task)' would make '\(plain.printable)', which is outside of "
+            + "its outputs '\(pattern.printable)'; a value in 'outputs' must not be empty, begin with a dot, or hold a '/' "
+            + "or a NUL")
+      }
+      let isKnown =
+        parsed.names.allSatisfy { values[$0] != nil } && !Glob.isPattern(parsed.replacing(values.mapValues { _ in "" }))
+      places.append(isKnown ? plain : parsed.path(values))
+    }
+    return places
+  }
+
+  /// Refuses a list of which two items would make the same file: the later one would take the place of the other.
+  func refuseRepeated(_ items: [Item]) throws(PurserError) {
+    guard !ofItems.isEmpty else { return }
+    var makers: [ByteString: Item] = [:]
+    for item in items {
+      let values = values(of: item)
+      for template in ofItems {
+        let path = Template(template).replacing(values)
+        if let other = makers.updateValue(item, forKey: path), other.index != item.index {
+          throw PurserError(
+            .refused,
+            "items '\(ByteString(other.key).printable)' and '\(ByteString(item.key).printable)' of task '\(task)' would both "
+              + "make '\(path.printable)'; put every part that tells them apart into 'outputs'")
+        }
+      }
+    }
   }
 }

@@ -19,6 +19,7 @@ final class MappedRun: Sendable {
   private let total: Int
   private let isSubset: Bool
   private let watch: InputWatch
+  private let outputs: ItemOutputs
   private let log: SharedLog
   private let state: Mutex<State>
   private let logLock = Mutex(())
@@ -33,11 +34,15 @@ final class MappedRun: Sendable {
     var counts = ItemCounts()
     /// What items returned, as JSON, by place.
     var data: [Int: String] = [:]
+    /// Places of those that ended well in this run.
+    var ran: Set<Int> = []
     /// Places of those that failed, with how often they were tried.
     var failed: [Int: Int] = [:]
     var tries: [Int: Int] = [:]
     /// Starts that are not recorded yet, by place: with the item's end, or by `fold`, whichever comes first.
     var starts: [Int: ItemProgress] = [:]
+    /// What items made that are not in the list any more.
+    var leftovers: [OutputManifest.Entry] = []
     var firstError: String?
     var isInterrupted = false
   }
@@ -61,7 +66,8 @@ final class MappedRun: Sendable {
     self.items = items
     self.total = total
     self.isSubset = isSubset
-    watch = InputWatch(attempt.assessment.survey.identities, project: worker.cache.project)
+    watch = InputWatch(attempt)
+    outputs = ItemOutputs(task.spec)
     log = SharedLog(spool: worker.newLog())
     state = Mutex(State())
   }
@@ -90,9 +96,13 @@ final class MappedRun: Sendable {
     }
     let all = try ItemList(task: spec.id, mapping: mapping).items(
       of: data, fingerprint: assessment.survey.fingerprint)
+    try ItemOutputs(spec).refuseRepeated(all)
     let chosen = try Self.choose(worker.options.subset, among: all, spec)
     try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
-    guard let attempt = try cache.open(spec, assessment, kind: "run", willWait: worker.announce(spec)) else {
+    guard
+      let attempt = try cache.open(
+        spec, assessment, kind: "run", isStopped: worker.hasStopped, willWait: worker.announce(spec))
+    else {
       return .again
     }
     do {
@@ -114,10 +124,11 @@ final class MappedRun: Sendable {
     _ subset: [String]?, among items: [Item], _ spec: TaskSpec
   ) throws(PurserError) -> [Item] {
     guard let subset else { return items }
-    let places = Dictionary(items.map { ($0.key, $0.index) }) { first, _ in first }
+    let places = Dictionary(items.map { (ByteString($0.key), $0.index) }) { first, _ in first }
     var chosen: [Item] = []
-    for key in subset {
-      guard let place = places[key] else {
+    var seen: Set<ByteString> = []
+    for key in subset where seen.insert(ByteString(key)).inserted {
+      guard let place = places[ByteString(key)] else {
         let hint = Suggestion.hint(key, among: items.map(\.key))
         throw PurserError(.missing, "task '\(spec.id)' has no item '\(key)'\(hint)")
       }
@@ -133,51 +144,76 @@ final class MappedRun: Sendable {
     }
   }
 
-  /// Whether what an item did is in its outputs, its data, or nowhere: then it need not be done again elsewhere.
-  private var isRestorable: Bool { spec.mapping?.outputs.isEmpty == false || spec.keepsData || spec.isPure }
+  /// Whether what an item did is in its outputs, its data, or nowhere: then it need not be done again elsewhere. An
+  /// output that belongs to no single item cannot be put back by items.
+  private var isRestorable: Bool {
+    outputs.shared.isEmpty && (!outputs.ofItems.isEmpty || spec.keepsData || spec.isPure)
+  }
 
   /// Records the list, with those items as done that need not run; returns the others.
   private func settleKnown(all: [Item]) throws -> [Item] {
     let key = cache.key(spec.id)
-    var known: [String: Subtask] = [:]
-    for subtask in try cache.records.subtasks(of: key) { known[subtask.key] = subtask }
+    var known: [ByteString: Subtask] = [:]
+    for subtask in try cache.records.subtasks(of: key) { known[ByteString(subtask.key)] = subtask }
     let usable = isRestorable && worker.options.mayRestore
     let results = usable ? try cache.records.itemResults(for: all.map(\.contentKey), of: key) : [:]
     let mark = attempt.assessment.record?.invalidation?.at
+    let areSharedThere = try areSharedOutputsThere()
     let isChosen = Set(items.map(\.index))
     var list: [Subtask] = []
     var pending: [Item] = []
     for item in all {
-      var subtask = Subtask(index: item.index, key: item.key)
-      if let old = known[item.key] {
-        subtask = old
-        subtask.index = item.index
-      }
-      let mustRun = isChosen.contains(item.index) && (worker.options.isForced || isSubset)
+      let isWanted = isChosen.contains(item.index)
+      var subtask = known.removeValue(forKey: ByteString(item.key)) ?? Subtask(index: item.index, key: item.key)
+      subtask.index = item.index
+      let hasFailed = subtask.status == .failed && (subtask.contentKey ?? item.contentKey) == item.contentKey
+      let mustRun = isWanted && (worker.options.isForced || isSubset) || hasFailed
       let isKept = subtask.isDone && subtask.contentKey == item.contentKey && (subtask.endTime ?? "") > (mark ?? "")
       if !mustRun, isRestorable, let result = results[item.contentKey] {
-        switch try putBack(result, for: item, isChosen: isChosen.contains(item.index)) {
+        switch try putBack(result, for: item, isChosen: isWanted) {
         case .kept:
           if !isKept { subtask = done(item, subtask, result) }
-          count(\.kept, item, result)
+          if isWanted { count(\.kept, item, result) }
         case .restored:
           subtask = done(item, subtask, result)
-          count(\.restored, item, result)
+          if isWanted { count(\.restored, item, result) }
         case .no:
-          if isChosen.contains(item.index) { pending.append(item) }
+          if isWanted { pending.append(item) }
           subtask = reset(subtask)
         }
-      } else if !mustRun, !isRestorable, isKept {
-        count(\.kept, item, nil)
+      } else if !mustRun, !isRestorable, isKept, areSharedThere {
+        if isWanted { count(\.kept, item, nil) }
       } else {
-        if isChosen.contains(item.index) { pending.append(item) }
-        if mustRun || subtask.isDone { subtask = reset(subtask) }
+        if isWanted { pending.append(item) }
+        if isWanted, mustRun || subtask.isDone { subtask = reset(subtask) }
       }
       list.append(subtask)
     }
-    state.withLock { $0.counts.total = isSubset ? items.count : all.count }
+    state.withLock { $0.counts.total = items.count }
+    try noteDropped(Array(known.values), key)
+    // Nothing stands of what the items share: a leftover must not be taken for a part of it.
+    if !outputs.shared.isEmpty, pending.count == all.count, !spec.keepsOutputs {
+      let found = try cache.scan(places: outputs.shared, of: spec)
+      try cache.restorer.clear(outputs.shared, keeping: false, found: found.manifest, for: attempt.run)
+    }
     try cache.records.setSubtasks(list, of: key, under: attempt.run)
     return pending
+  }
+
+  /// Whether the outputs that belong to no single item are as they were recorded; where nothing is recorded, the items
+  /// are taken at their word.
+  private func areSharedOutputsThere() throws -> Bool {
+    guard !outputs.shared.isEmpty, let manifest = attempt.assessment.record?.result?.manifest else { return true }
+    let found = try cache.scan(places: outputs.shared, of: spec).manifest.entries
+    return manifest.entries.filter { outputs.isShared($0.path) } == found
+  }
+
+  /// What items made that are not in the list any more, to be removed in the end.
+  private func noteDropped(_ dropped: [Subtask], _ key: TaskKey) throws {
+    let keys = dropped.compactMap(\.contentKey)
+    guard !outputs.ofItems.isEmpty, !keys.isEmpty, !isSubset else { return }
+    let entries = try cache.records.itemResults(for: keys, of: key).values.flatMap(\.manifest.entries)
+    state.withLock { $0.leftovers = entries }
   }
 
   private func count(_ field: WritableKeyPath<ItemCounts, Int>, _ item: Item, _ result: ItemResult?) {
@@ -202,12 +238,12 @@ final class MappedRun: Sendable {
   private func reset(_ old: Subtask) -> Subtask { Subtask(index: old.index, key: old.key) }
 
   private func outputHash(_ manifest: OutputManifest) -> String? {
-    spec.mapping?.outputs.isEmpty == false ? manifest.digest.hex : nil
+    outputs.ofItems.isEmpty ? nil : manifest.digest.hex
   }
 
   /// Puts back what belongs to no item as well, where the very same was made before.
   private func putBack(_ result: ActionResult) throws {
-    let found = try cache.scan(spec)
+    let found = try cache.scan(spec, of: result.manifest)
     do throws(StoreError) {
       try cache.restorer.restore(result, of: spec, over: found.manifest, for: attempt.run)
     } catch {
@@ -223,14 +259,16 @@ final class MappedRun: Sendable {
   }
 
   private func putBack(_ result: ItemResult, for item: Item, isChosen: Bool) throws -> PutBack {
-    let outputs = try outputs(of: item)
-    guard !outputs.isEmpty else { return .kept }
-    let found = try scan(outputs)
+    guard !outputs.ofItems.isEmpty else { return .kept }
+    // With outputs, but none made: what the item did may be elsewhere.
+    if result.manifest.entries.isEmpty, !spec.keepsData, !spec.isPure { return .no }
+    guard let places = try? outputs.places(of: item) else { return .no }
+    let found = try cache.scan(places: places, of: spec)
     if found.manifest.digest == result.manifest.digest { return .kept }
     let needed = Set(result.manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))
     guard isChosen, try cache.contents.hasAll(needed) else { return .no }
     do throws(StoreError) {
-      try cache.restorer.restore(result.manifest, within: outputs, over: found.manifest, for: attempt.run)
+      try cache.restorer.restore(result.manifest, within: places, over: found.manifest, for: attempt.run)
       return .restored
     } catch {
       guard error.code == .corrupt else { throw error }
@@ -239,67 +277,19 @@ final class MappedRun: Sendable {
     }
   }
 
-  // MARK: Outputs of an item
-
-  private func values(of item: Item) -> [String: ByteString] {
-    var values: [String: ByteString] = [:]
-    for (name, value) in zip(spec.mapping?.names ?? [], item.values) { values[name] = ByteString(value) }
-    return values
-  }
-
-  /// The outputs that the item declares: those that its parts stand in.
-  ///
-  /// - Throws: `refused` for a value that would lead to another place than the task's outputs.
-  private func outputs(of item: Item) throws(PurserError) -> [ByteString] {
-    let values = values(of: item)
-    var outputs: [ByteString] = []
-    for template in spec.mapping?.outputs ?? [] {
-      let parsed = Template(template)
-      guard parsed.names.contains(where: { values[$0] != nil }) else { continue }
-      let path = parsed.path(values)
-      let plain = parsed.replacing(values)
-      let pattern = parsed.path([:])
-      let isWithin =
-        plain.normalizedPath == plain && !plain.bytes.contains(0)
-        && (try? Glob(pattern))?.matches(plain) == true
-      guard isWithin else {
-        throw PurserError(
-          .refused,
-          "item '\(ByteString(item.key).printable)' of task '\(spec.id)' would make '\(plain.printable)', which is outside of "
-            + "its outputs '\(pattern.printable)'; a value in 'outputs' must not be empty, begin with a dot or hold a '/'")
-      }
-      outputs.append(path)
-    }
-    return outputs
-  }
-
-  private func scan(_ outputs: [ByteString]) throws(PurserError) -> OutputScanner.Finding {
-    do {
-      return try OutputScanner(project: cache.project, hasher: cache.hasher).scan(outputs)
-    } catch {
-      throw PurserError(error, declaration: "output", of: spec.id)
-    }
-  }
-
   // MARK: Run
 
   /// Carries out a bundle. Failures of items are recorded; what is thrown stops the task.
   func run(_ bundle: [Item]) throws {
-    guard !bundle.isEmpty, !state.withLock({ $0.isInterrupted }) else { return }
-    let now = TaskCache.now()
-    state.withLock { state in
-      for item in bundle {
-        state.tries[item.index, default: 0] += 1
-        state.starts[item.index] = ItemProgress(
-          event: SubtaskEvent(index: item.index, status: .running, time: now))
-      }
-    }
-    for item in bundle { try clearOutputs(of: item) }
+    guard !state.withLock({ $0.isInterrupted }), watch.moved == nil else { return }
+    let begun = MonotonicTime.now()
+    begin(bundle)
+    let bundle = try clearOutputs(of: bundle, since: begun)
+    guard !bundle.isEmpty else { return }
     let commands = TaskCommand(cache: cache, pipeline: worker.pipeline, task: task)
     let prepared = try commands.prepare(items: bundle, run: attempt.run)
     let own = worker.newLog()
     let label = bundle.count == 1 ? bundle[0].key : "\(bundle[0].key)…"
-    let begun = MonotonicTime.now()
     let ends = prepared.done.map { DoneFile(path: $0, items: bundle) }
     let tail = ends.map { ends in Tail { [self] in try settle(ends.newLines(), since: begun) } }
     let completion: Completion
@@ -307,20 +297,20 @@ final class MappedRun: Sendable {
       completion = try worker.run(prepared.command, of: spec.id, item: label, own, attempt)
     } catch let error as ExecutionError {
       try tail?.stop()
-      try settle(bundle.map { ItemEnd(item: $0, error: error.message, data: nil) }, since: begun)
-      return
+      return try settle(bundle.map { ItemEnd(item: $0, error: error.message, data: nil) }, since: begun)
     }
     try tail?.stop()
-    if let ends { try settle(ends.newLines(), since: begun) }
+    if let ends { try settle(ends.newLines(isLast: true), since: begun) }
     keep(own, bundle)
     if completion.interruption != nil {
       state.withLock { $0.isInterrupted = true }
       return
     }
+    if let problem = ends?.problem { worker.report(.warning("task '\(spec.id)': \(problem)")) }
     let left = ends?.unnamed ?? bundle
     guard !left.isEmpty else { return }
     let isGood = completion.exit.code == 0
-    let why = isGood ? nil : Self.reason(completion, task, own)
+    let why = isGood ? ends?.problem : Self.reason(completion, task, own)
     try settle(
       left.map { item in
         guard isGood, prepared.done == nil, spec.keepsData else { return ItemEnd(item: item, error: why, data: nil) }
@@ -332,18 +322,43 @@ final class MappedRun: Sendable {
       }, since: begun)
   }
 
+  private func begin(_ bundle: [Item]) {
+    let now = TaskCache.now()
+    state.withLock { state in
+      for item in bundle {
+        state.tries[item.index, default: 0] += 1
+        state.starts[item.index] = ItemProgress(
+          event: SubtaskEvent(index: item.index, status: .running, time: now))
+      }
+    }
+  }
+
+  /// Removes what the items made before; those whose outputs cannot be had fail, and the others are returned.
+  private func clearOutputs(of bundle: [Item], since begun: MonotonicTime) throws -> [Item] {
+    guard !outputs.ofItems.isEmpty else { return bundle }
+    var good: [Item] = []
+    var bad: [ItemEnd] = []
+    for item in bundle {
+      do {
+        let places = try outputs.places(of: item)
+        let found = try cache.scan(places: places, of: spec)
+        try cache.restorer.clear(places, keeping: spec.keepsOutputs, found: found.manifest, for: attempt.run)
+        good.append(item)
+      } catch let error as StoreError where error.code == .leaseLost {
+        throw error
+      } catch {
+        bad.append(ItemEnd(item: item, error: PurserError(wrapping: error).message, data: nil))
+      }
+    }
+    try settle(bad, since: begun)
+    return good
+  }
+
   private static func reason(_ completion: Completion, _ task: PipelineTask, _ log: LogSpool) -> String {
     let line = log.tail(lines: 1, maxBytes: 200)
     let last = ByteString(bytes: line.last == UInt8(ascii: "\n") ? Array(line.dropLast()) : line).printable
     let code = TaskWorker.describe(completion, task)
     return last.isEmpty ? code : "\(code): \(last)"
-  }
-
-  private func clearOutputs(of item: Item) throws {
-    let outputs = try outputs(of: item)
-    guard !outputs.isEmpty else { return }
-    let found = try scan(outputs)
-    try cache.restorer.clear(outputs, keeping: spec.keepsOutputs, found: found.manifest, for: attempt.run)
   }
 
   /// Adds what a bundle printed to the task's log, and to the files that the task declares.
@@ -352,7 +367,7 @@ final class MappedRun: Sendable {
     guard task.log != nil else { return }
     for item in bundle {
       do {
-        try worker.writeLog(own, of: task, values: values(of: item))
+        try worker.writeLog(own, of: task, values: outputs.values(of: item))
       } catch {
         worker.report(.warning(PurserError(wrapping: error).message))
       }
@@ -366,32 +381,33 @@ final class MappedRun: Sendable {
     var progress: [ItemProgress] = []
     var failures: [(Item, String)] = []
     var successes: [ItemEnd] = []
+    // Before the outputs are looked at: what came after need not be known.
+    let moved = ends.contains { $0.error == nil } ? try watch.check() : nil
     for end in ends {
       do {
+        if end.error == nil, let moved { throw ItemFailure(message: "'\(moved)' changed while it ran") }
         progress.append(try outcome(of: end, duration))
         if let error = end.error { failures.append((end.item, error)) } else { successes.append(end) }
-      } catch let error as ItemFailure {
-        progress.append(failure(of: end.item, error.message))
-        failures.append((end.item, error.message))
+      } catch let error as StoreError {
+        throw error
+      } catch {
+        let message = (error as? ItemFailure)?.message ?? PurserError(wrapping: error).message
+        progress.append(failure(of: end.item, message))
+        failures.append((end.item, message))
       }
     }
-    if let moved = watch.check(), !successes.isEmpty {
-      for end in successes { failures.append((end.item, "'\(moved)' changed while it ran")) }
-      successes = []
-      progress = failures.map { failure(of: $0.0, $0.1) }
-    }
-    watch.note(successes.map(\.item.index))
     let starts = state.withLock { state in ends.compactMap { state.starts.removeValue(forKey: $0.item.index) } }
     // Those that are not there are recorded by now, or about to be: an end must not come before its start.
     if starts.count < ends.count { startLock.withLock { _ in } }
     try cache.records.append(starts + progress, of: cache.key(spec.id), under: attempt.run)
     let counts = state.withLock { state in
       for end in successes {
-        state.counts.ran += 1
+        if state.ran.insert(end.item.index).inserted { state.counts.ran += 1 }
         if state.failed.removeValue(forKey: end.item.index) != nil { state.counts.failed -= 1 }
         if let data = end.data { state.data[end.item.index] = data }
       }
       for (item, error) in failures {
+        if state.ran.remove(item.index) != nil { state.counts.ran -= 1 }
         if state.failed[item.index] == nil { state.counts.failed += 1 }
         state.failed[item.index] = state.tries[item.index]
         state.firstError = state.firstError ?? "item '\(ByteString(item.key).printable)': \(error)"
@@ -411,8 +427,7 @@ final class MappedRun: Sendable {
   private func outcome(of end: ItemEnd, _ duration: Int64) throws -> ItemProgress {
     if let error = end.error { return failure(of: end.item, error) }
     if spec.keepsData, end.data == nil { throw ItemFailure(message: "it returned nothing") }
-    let outputs = try outputs(of: end.item)
-    let found = try scan(outputs)
+    let found = try cache.scan(places: outputs.places(of: end.item), of: spec)
     if let missing = found.missing.first {
       throw ItemFailure(message: "it did not make its output '\(missing.printable)'")
     }
@@ -466,7 +481,6 @@ final class MappedRun: Sendable {
 
   /// Records the task once no bundle runs any more.
   func conclude() throws -> TaskEnding {
-    try takeBackIfMoved()
     let (counts, isInterrupted, firstError) = state.withLock { ($0.counts, $0.isInterrupted, $0.firstError) }
     if isInterrupted, counts.done + counts.failed < counts.total {
       _ = try attempt.finish(.cancelled(exitCode: nil), log: log.spool)
@@ -479,7 +493,8 @@ final class MappedRun: Sendable {
       return .failed(why, exitCode: 1, items: counts)
     }
     try removeLeftovers()
-    let outcome = try attempt.finish(.success, log: log.spool, data: data())
+    let outcome = try attempt.finish(
+      .success, log: log.spool, data: data(), outputs: spec.outputs.isEmpty ? nil : places())
     let ending = worker.ending(of: outcome, spec, since: start, items: counts)
     if counts.ran == 0, counts.restored > 0, ending.isSuccess {
       return .restored(savedMicroseconds: attempt.assessment.record?.result?.durationMicroseconds ?? 0)
@@ -493,23 +508,6 @@ final class MappedRun: Sendable {
     return TaskData(isList: true, elements: items.map { data[$0.index] ?? "null" })
   }
 
-  /// What was committed since the inputs were last known to stand still is not to be trusted if they did not.
-  private func takeBackIfMoved() throws {
-    guard let moved = watch.check(now: true) else { return }
-    let doubtful = watch.unconfirmed()
-    guard !doubtful.isEmpty else { return }
-    let error = "'\(moved)' changed while it ran"
-    let now = TaskCache.now()
-    try cache.records.append(
-      doubtful.map { ItemProgress(event: SubtaskEvent(index: $0, status: .failed, time: now, error: error)) },
-      of: cache.key(spec.id), under: attempt.run)
-    state.withLock { state in
-      state.counts.ran -= doubtful.count
-      state.counts.failed += doubtful.count
-      state.firstError = state.firstError ?? error
-    }
-  }
-
   private func concludeSubset(_ counts: ItemCounts, _ firstError: String?) throws -> TaskEnding {
     let key = cache.key(spec.id)
     try cache.records.setTaskData(
@@ -521,31 +519,31 @@ final class MappedRun: Sendable {
     return .ran(microseconds: start.duration(to: MonotonicTime.now()).microseconds, items: counts)
   }
 
-  /// Removes what earlier items made that are not in the list any more; it is saved first.
+  /// What the task's manifest is made of: what each item made, and what they share.
+  private func places() throws -> (places: [ByteString], patterns: [ByteString]) {
+    var places = outputs.shared
+    for item in items { places += try outputs.places(of: item) }
+    // Where all belongs to items, the manifest itself says where to look: the patterns may match what others make.
+    return (places, outputs.shared.isEmpty && !outputs.hasWildcards ? [] : places)
+  }
+
+  /// Removes what items made that are not in the list any more; it is saved first.
   private func removeLeftovers() throws {
-    guard spec.mapping?.outputs.isEmpty == false, !spec.keepsOutputs else { return }
-    let found = try scan(spec.outputs)
+    guard !spec.keepsOutputs else { return }
+    let leftovers = state.withLock { $0.leftovers }
+    guard !leftovers.isEmpty else { return }
     var expected: Set<ByteString> = []
-    var patterns: [Glob] = []
-    for item in items {
-      let values = values(of: item)
-      for template in spec.mapping?.outputs ?? [] {
-        let path = Template(template).path(values)
-        if Glob.isPattern(path), let glob = try? Glob(path) { patterns.append(glob) }
-        expected.insert(Template(template).replacing(values))
-      }
-    }
-    let extra = found.manifest.entries.filter { entry in
+    for item in items { expected.formUnion(try outputs.places(of: item)) }
+    let gone = leftovers.filter { entry in
       var path = entry.path
       while !path.isEmpty {
         if expected.contains(path) { return false }
         path = path.parentPath
       }
-      return !patterns.contains { $0.matches(entry.path) }
+      return true
     }
-    guard !extra.isEmpty else { return }
-    try cache.restorer.clear(
-      [], keeping: false, namesAll: true, found: OutputManifest(entries: extra), for: attempt.run)
+    let found = try cache.scan(places: gone.map(\.path), of: spec)
+    try cache.restorer.clear([], keeping: false, namesAll: true, found: found.manifest, for: attempt.run)
   }
 }
 

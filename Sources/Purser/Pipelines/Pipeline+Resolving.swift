@@ -120,6 +120,14 @@ private struct TaskResolver {
       spec.workingDirectory = file.parentPath
     }
     spec.mapping = try mapping(of: definition, node, templates)
+    if case .words(let words) = work, let size = definition.bundleSize, size > 1,
+      let name = words.lazy.flatMap({ Template($0).names }).first(where: definition.mapOver.contains)
+    {
+      throw PurserError(
+        .pipeline,
+        "task '\(definition.name)' has '${\(name)}' in its command and a bundle_size of \(size): a command of several items "
+          + "finds them in the file that PURSER_ITEMS names; read them there, or remove 'bundle_size'")
+    }
     var task = PipelineTask(
       spec: try Declarations(project: project).admit(spec), work: work, dependencies: dependencies,
       timeout: definition.timeoutMilliseconds.map { .milliseconds($0) }, retries: definition.retries,
@@ -128,7 +136,8 @@ private struct TaskResolver {
     if let logs = definition.logs {
       task.log =
         dialect == .kptn
-        ? location(inScratch: ByteString("log").appending(path: ByteString(definition.name)).appending(path: ByteString(logs)))
+        ? location(
+          inScratch: ByteString("log").appending(path: ByteString(definition.name)).appending(path: ByteString(logs)))
         : ByteString(logs)
     }
     return task
@@ -138,7 +147,8 @@ private struct TaskResolver {
   /// what differs from branch to branch is to be the input.
   private var parameters: [TaskSpec.Argument] {
     var parameters = [
-      TaskSpec.Argument(name: "pipeline name", value: ByteString(graph)), TaskSpec.Argument(name: "data year", value: year),
+      TaskSpec.Argument(name: "pipeline name", value: ByteString(graph)),
+      TaskSpec.Argument(name: "data year", value: year),
     ]
     if config != .emptyObject { parameters.append(TaskSpec.Argument(name: "config", value: ByteString(config.text))) }
     return parameters
@@ -170,7 +180,8 @@ private struct TaskResolver {
     }
     throw PurserError(
       .pipeline,
-      "the file '\(file)' of task '\(definition.name)' is none that can be run: .py and .R can; use 'command' for others")
+      "the file '\(file)' of task '\(definition.name)' is none that can be run: .py and .R can; use 'command' for others"
+    )
   }
 
   /// What stands for the command in the key.
@@ -222,7 +233,9 @@ private struct TaskResolver {
 
   /// The task that an argument refers to: `{"ref":TASK}`.
   private static func reference(_ argument: Argument) -> String? {
-    guard argument.value.text.hasPrefix("{"), let value = try? JSON(parsing: argument.value.text.utf8) else { return nil }
+    guard argument.value.text.hasPrefix("{"), let value = try? JSON(parsing: argument.value.text.utf8) else {
+      return nil
+    }
     return value["ref"]?.string
   }
 }

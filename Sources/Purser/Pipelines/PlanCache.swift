@@ -65,7 +65,8 @@ package final class PlanCache {
     guard fstat(descriptor, &info) == 0, info.st_size >= 72, info.st_size < 1 << 31 else { return nil }
     let size = Int(info.st_size)
     let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
-    guard read(descriptor, bytes.baseAddress, size) == size, let header = Header(UnsafeRawBufferPointer(bytes), key) else {
+    guard read(descriptor, bytes.baseAddress, size) == size, let header = Header(UnsafeRawBufferPointer(bytes), key)
+    else {
       bytes.deallocate()
       return nil
     }
@@ -116,7 +117,8 @@ package final class PlanCache {
     var sum: UInt64 = 0x9e37_79b9_7f4a_7c15
     var offset = 0
     while offset + 8 <= bytes.count {
-      sum = (sum ^ UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))) &* 0x100_0000_01b3
+      sum =
+        (sum ^ UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))) &* 0x100_0000_01b3
       sum ^= sum >> 29
       offset += 8
     }
@@ -161,7 +163,8 @@ package final class PlanCache {
   }
 
   func outputsVersion(of task: Int) -> Digest? {
-    Digest(bytes: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[(base(task) + 24)..<(base(task) + 56)]))
+    Digest(
+      bytes: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[(base(task) + 24)..<(base(task) + 56)]))
   }
 
   func dataVersion(of task: Int) -> ByteString? {

@@ -44,7 +44,7 @@ package final class Planner {
       for place in open.indices where open[place] { open[place] = openTasks[place] }
     }
     let records = try self.records(open)
-    let table = FileTable(locations(open), hasher: cache.hasher)
+    let table = FileTable(locations(open, records), hasher: cache.hasher)
     self.table = table
     var sight = Sight(records: records, table: table)
     var plan = Plan(
@@ -73,12 +73,15 @@ package final class Planner {
   }
 
   /// Every literal path that is declared.
-  private func locations(_ wanted: [Bool]) -> [ByteString] {
+  private func locations(_ wanted: [Bool], _ records: [String: TaskRecord]) -> [ByteString] {
     var locations: [ByteString] = []
     for (place, task) in pipeline.tasks.enumerated() where wanted[place] {
       let spec = task.spec
       for path in spec.code + spec.inputs + spec.outputs where !Glob.isPattern(path) {
         locations.append(cache.project.location(of: path))
+      }
+      if spec.mapping != nil, let manifest = records[spec.id]?.result?.manifest {
+        for entry in manifest.entries { locations.append(cache.project.location(of: entry.path)) }
       }
     }
     return locations
@@ -97,7 +100,9 @@ package final class Planner {
   }
 
   private func recorded(_ place: Int) -> Surveyor.UpstreamState? {
-    known.map { Surveyor.UpstreamState(outputsVersion: $0.outputsVersion(of: place), outputDataVersion: $0.dataVersion(of: place)) }
+    known.map {
+      Surveyor.UpstreamState(outputsVersion: $0.outputsVersion(of: place), outputDataVersion: $0.dataVersion(of: place))
+    }
   }
 
   private static func isSettled(_ entry: Plan.Entry?) -> Bool { entry?.isFresh ?? false }
@@ -140,7 +145,9 @@ package final class Planner {
   ) -> Bool {
     guard pending.allSatisfy({ plan.entries[$0]?.recorded != nil }) else { return false }
     // Put in and taken out again: a copy of what is known of all tasks, for each of them, would be the square of it.
-    for dependency in pending { sight.upstream[pipeline.tasks[dependency].spec.id] = plan.entries[dependency]?.recorded }
+    for dependency in pending {
+      sight.upstream[pipeline.tasks[dependency].spec.id] = plan.entries[dependency]?.recorded
+    }
     defer { for dependency in pending { sight.upstream[pipeline.tasks[dependency].spec.id] = nil } }
     guard let assessment = try? cache.assess(task.spec, options, sight: sight) else { return false }
     if case .fresh = assessment.decision { return true }
@@ -202,23 +209,38 @@ package final class Planner {
   }
 
   /// Whether programs are looked for inside the project.
-  private var hasOwnPrograms: Bool {
+  private lazy var hasOwnPrograms: Bool = {
     (cache.environment["PATH"] ?? "").bytes.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
       .contains { cache.project.root.appending(path: ByteString($0)).normalizedPath.isWithin(cache.project.root) }
-  }
+  }()
 
   /// A task as it is kept; `nil` for one that depends on more than files which the stat cache trusts.
   private func entry(for place: Int, _ plan: Plan, _ hasOwnPrograms: Bool) -> PlanCache.Entry? {
-    let task = pipeline.tasks[place]
-    let spec = task.spec
     guard let state = plan.entries[place]?.recorded, let outputsVersion = state.outputsVersion else { return nil }
-    var entry = PlanCache.Entry(
-      duration: plan.entries[place]?.expectedMicroseconds ?? 0, outputsVersion: outputsVersion,
-      dataVersion: state.outputDataVersion, files: [])
-    if let known, known.isCovered(place), plan.entries[place]?.assessment == nil {
-      entry.files = known.identities(of: place)
-      return entry
+    guard let files = files(of: place, plan, hasOwnPrograms) else { return nil }
+    if plan.entries[place]?.assessment != nil {
+      guard files.allSatisfy({ cache.hasher.cache.digest(for: $0.identity) != nil }) else { return nil }
     }
+    return PlanCache.Entry(
+      duration: plan.entries[place]?.expectedMicroseconds ?? 0, outputsVersion: outputsVersion,
+      dataVersion: state.outputDataVersion, files: files)
+  }
+
+  /// Whether no file of a task was touched since it was planned; `false` where that takes more than a look at each.
+  func isStillUntouched(_ place: Int, _ plan: Plan) -> Bool {
+    guard let files = files(of: place, plan, hasOwnPrograms) else { return false }
+    return files.allSatisfy { path, identity in
+      (try? FileIdentity.of(path: cache.project.location(of: path), followLinks: false)) == identity
+    }
+  }
+
+  /// What the files of a task were when it was planned; `nil` for one that depends on more than files.
+  private func files(
+    of place: Int, _ plan: Plan, _ hasOwnPrograms: Bool
+  ) -> [(path: ByteString, identity: FileIdentity)]? {
+    if let known, known.isCovered(place), plan.entries[place]?.assessment == nil { return known.identities(of: place) }
+    let spec = pipeline.tasks[place].spec
+    var files: [(path: ByteString, identity: FileIdentity)] = []
     guard spec.tools.isEmpty, spec.environment.isEmpty, !spec.readsStandardInput, let program = spec.command.first
     else { return nil }
     if program.bytes.contains(UInt8(ascii: "/")) {
@@ -228,11 +250,9 @@ package final class Planner {
       return nil
     }
     for path in spec.code + spec.inputs + spec.outputs {
-      guard case .success(let look)? = table?[cache.project.location(of: path)], look.digest != nil,
-        cache.hasher.cache.digest(for: look.identity) != nil
-      else { return nil }
-      entry.files.append((path, look.identity))
+      guard case .success(let look)? = table?[cache.project.location(of: path)], look.digest != nil else { return nil }
+      files.append((path, look.identity))
     }
-    return entry
+    return files
   }
 }

@@ -16,7 +16,7 @@ package struct RunSummary: Sendable {
   /// 0, 1 if a task failed, 130 (128 and the signal) if the run was stopped.
   package var exitCode: Int32 {
     if let interruption { return 128 + interruption }
-    return endings.allSatisfy { $0?.isSuccess ?? true } ? 0 : 1
+    return endings.contains { if case .failed? = $0 { true } else { false } } ? 1 : 0
   }
 }
 
@@ -45,6 +45,8 @@ package final class Runner {
   private var ready = ReadyQueue()
   private var mapped: [Int: MappedProgress] = [:]
   private var tries: [Int: Int] = [:]
+  /// How tasks that wait for another try ended last.
+  private var lastEndings: [Int: TaskEnding] = [:]
   /// Tasks, or rounds of items, that are to be tried again, and when.
   private var delayed: [(at: MonotonicTime, place: Int)] = []
   private var running = 0
@@ -55,6 +57,7 @@ package final class Runner {
   private var nextFold = MonotonicTime.now()
   private var nextSync = MonotonicTime.now()
   private var hasUnsynced = false
+  private var hasRunAnything = false
 
   /// A mapped task under way.
   private struct MappedProgress {
@@ -284,9 +287,10 @@ package final class Runner {
   /// Tries a failed task again, after a while, if it may be.
   private func retry(_ place: Int, after ending: TaskEnding) -> Bool {
     let task = pipeline.tasks[place]
-    guard case .failed = ending, task.spec.mapping == nil, interruption == nil,
+    guard case .failed = ending, task.spec.mapping == nil, interruption == nil, !isStopping,
       let count = tries[place], count <= task.retries
     else { return false }
+    lastEndings[place] = ending
     delay(place, try: count)
     return true
   }
@@ -301,24 +305,26 @@ package final class Runner {
 
   private func takeDelayed() {
     let now = MonotonicTime.now()
-    for (at, place) in delayed where at <= now || interruption != nil {
+    let mayTry = interruption == nil && !isStopping
+    let due = delayed.filter { $0.at <= now || !mayTry }
+    delayed.removeAll { $0.at <= now || !mayTry }
+    for (_, place) in due {
       if let run = mapped[place]?.run {
-        if interruption == nil { mapped[place]?.bundles = run.again()[...] }
+        if mayTry { mapped[place]?.bundles = run.again()[...] }
         concludeIfDone(place, mayRetry: false)
-      } else if interruption == nil {
+      } else if mayTry {
         ready.add(self.place(place))
       } else {
-        end(place, .interrupted)
+        end(place, lastEndings[place] ?? .interrupted)
       }
     }
-    delayed.removeAll { $0.at <= now || interruption != nil }
   }
 
   private func concludeIfDone(_ place: Int, mayRetry: Bool = true) {
     guard let map = mapped[place], map.running == 0, !map.isConcluding,
       map.bundles.isEmpty || map.error != nil || interruption != nil
     else { return }
-    if mayRetry, map.error == nil, interruption == nil, !map.run.again().isEmpty {
+    if mayRetry, map.error == nil, interruption == nil, !isStopping, !map.run.again().isEmpty {
       return delay(place, try: map.run.tries)
     }
     running += 1
@@ -344,6 +350,11 @@ package final class Runner {
       guard endings[place] == nil else { continue }
       endings[place] = ending
       report(.ended(task: pipeline.tasks[place].spec.id, ending))
+      if case .fresh = ending {} else { hasRunAnything = true }
+      if ending.isSuccess, options.subset != nil, pipeline.tasks[place].spec.mapping != nil {
+        skip(dependents[place], because: "only some items of '\(pipeline.tasks[place].spec.id)' were run")
+        continue
+      }
       guard ending.isSuccess else {
         if !options.keepsGoing { isStopping = true }
         skip(dependents[place], because: "'\(pipeline.tasks[place].spec.id)' did not succeed")
@@ -367,6 +378,8 @@ package final class Runner {
     entry.isFreshIfUpstreamSame && !options.isForced
       && (options.subset == nil || pipeline.tasks[place].spec.mapping == nil)
       && pipeline.tasks[place].dependencies.allSatisfy { isUnchanged[$0] }
+      // What ran may have touched more than it declares, and taken its time.
+      && (!hasRunAnything || planner.isStillUntouched(place, plan))
   }
 
   /// Whether a task that ran, or was put back, came to what dependents saw of it before.
@@ -399,6 +412,7 @@ package final class Runner {
   private func interrupt(_ signal: Int32) {
     interruption = signal
     isStopping = true
+    worker.isStopped.store(true, ordering: .relaxed)
     for map in mapped.values { map.run.interrupt() }
     for place in mapped.keys { concludeIfDone(place) }
   }

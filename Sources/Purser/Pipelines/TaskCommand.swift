@@ -67,7 +67,8 @@ struct TaskCommand {
       if !isBundled, let item = items.first {
         for (name, value) in zip(task.spec.mapping?.names ?? [], item.values) {
           guard !value.utf8.contains(0) else {
-            throw PurserError(.refused, "item '\(item.key)' of task '\(task.spec.id)' holds a NUL, which no variable can")
+            throw PurserError(
+              .refused, "item '\(item.key)' of task '\(task.spec.id)' holds a NUL, which no variable can")
           }
           values[name] = ByteString(value)
           if !task.isFunction { environment.set(ByteString(name), to: ByteString(value)) }

@@ -3,6 +3,7 @@ import PurserExecution
 import PurserHashing
 import PurserModel
 import PurserStore
+import Synchronization
 
 /// What the user chose for a whole run.
 package struct RunOptions: Sendable {
@@ -14,6 +15,8 @@ package struct RunOptions: Sendable {
   package var isForced = false
   /// Never put a result back.
   package var mayRestore = true
+  /// Pass what a single task prints on as it is: nothing else is printed meanwhile.
+  package var passesOutput = false
   /// Only these items of mapped tasks, by key; `nil` for all.
   package var subset: [String]?
 
@@ -21,22 +24,39 @@ package struct RunOptions: Sendable {
 }
 
 /// Carries out single tasks of a pipeline, each on the thread that asks.
-struct TaskWorker: Sendable {
+final class TaskWorker: Sendable {
   let cache: TaskCache
   let pipeline: Pipeline
   let executor: LocalExecutor
   let options: RunOptions
   let report: @Sendable (RunEvent) -> Void
+  /// Set once the run is told to stop: nobody waits for others any more.
+  let isStopped = Atomic(false)
+
+  init(
+    cache: TaskCache, pipeline: Pipeline, executor: LocalExecutor, options: RunOptions,
+    report: @escaping @Sendable (RunEvent) -> Void
+  ) {
+    self.cache = cache
+    self.pipeline = pipeline
+    self.executor = executor
+    self.options = options
+    self.report = report
+  }
 
   /// Decides about a task and does what is needed.
   func carryOut(_ task: PipelineTask) -> TaskEnding {
     do {
       return try decideAndDo(task)
     } catch {
+      if hasStopped() { return .interrupted }
       let error = PurserError(wrapping: error)
       return .failed(error.message, exitCode: error.code.rawValue, items: nil)
     }
   }
+
+  /// Whether the run was told to stop.
+  func hasStopped() -> Bool { isStopped.load(ordering: .relaxed) }
 
   var decisionOptions: DecisionOptions {
     var decision = DecisionOptions()
@@ -55,7 +75,9 @@ struct TaskWorker: Sendable {
         return .fresh(savedMicroseconds: record.result?.durationMicroseconds ?? 0)
       case .restore(let result, _):
         do throws(PurserError) {
-          guard try cache.restore(result, spec, assessment, willWait: announce(spec)) else { continue }
+          guard try cache.restore(result, spec, assessment, isStopped: hasStopped, willWait: announce(spec)) else {
+            continue
+          }
           return .restored(savedMicroseconds: result.durationMicroseconds)
         } catch {
           guard error.isAboutTheCache else { throw error }
@@ -65,7 +87,9 @@ struct TaskWorker: Sendable {
       case .run(let reasons):
         try refusePending(reasons, spec)
         try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
-        guard let attempt = try cache.open(spec, assessment, kind: "run", willWait: announce(spec)) else { continue }
+        guard
+          let attempt = try cache.open(spec, assessment, kind: "run", isStopped: hasStopped, willWait: announce(spec))
+        else { continue }
         do throws(PurserError) {
           try attempt.clearOutputs()
         } catch {
@@ -87,7 +111,7 @@ struct TaskWorker: Sendable {
   }
 
   func announce(_ spec: TaskSpec) -> (Lessor.Holder) -> Void {
-    { holder in report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
+    { [report] holder in report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
   }
 
   /// Where a command's log is collected.
@@ -156,7 +180,9 @@ struct TaskWorker: Sendable {
     let report = report
     return try executor.run(
       command, capture: log,
-      output: .lines { stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
+      output: options.passesOutput && item == nil
+        ? .passThrough
+        : .lines { stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
       started: { _ in
         // It is not noted, as for a single step: what is left of a dead run is found by what it has in its environment.
         // But who was frozen since the lease was taken may have lost it, and must not begin.
@@ -176,11 +202,17 @@ struct TaskWorker: Sendable {
   /// Writes what was printed to the file that the task declares, if it does.
   func writeLog(_ log: LogSpool, of task: PipelineTask, values: [String: ByteString]) throws {
     guard let path = task.log else { return }
-    let name = Template(path).replacing(values).normalizedPath
-    guard !name.isAbsolutePath, !name.hasPrefix("../"), !cache.project.location(of: name).isWithin(cache.project.store)
-    else {
+    let template = Template(path)
+    let name = template.replacing(values)
+    let declared = task.spec.code + task.spec.inputs + task.spec.outputs
+    let isPlain =
+      name.normalizedPath == name && !name.isAbsolutePath && !name.hasPrefix("../") && !name.isEmpty
+      && (values.isEmpty || (try? Glob(template.path([:])))?.matches(name) == true)
+    guard isPlain, !declared.contains(name), !cache.project.location(of: name).isWithin(cache.project.store) else {
       throw PurserError(
-        .refused, "the log '\(name.printable)' of task '\(task.spec.id)' is outside the project; name a place in it")
+        .refused,
+        "the log '\(name.printable)' of task '\(task.spec.id)' is not written: it is outside of its place, or something that "
+          + "the task declares; a value in 'logs' must not be empty, begin with a dot or hold a '/'")
     }
     let files = try ProjectFiles(root: cache.project.root)
     let entry = OutputManifest.Entry(path: name, kind: .file, mode: 0o644, digest: SHA256.digest(of: []), size: 0)
