@@ -161,7 +161,7 @@ public final class Attempt: Sendable {
     let moved = try movedInputs()
     guard moved.isEmpty else {
       report.warnings.append(
-        "task '\(spec.id)' is not stored: \(moved.prefix(3).joined(separator: ", ")) changed while it ran; run it again"
+        "task '\(spec.id)' is not stored: \(moved.prefix(3).joined(separator: ", ")) changed while it ran; run it again, and if that happens each time, it changes what it reads"
       )
       outcome.errorInfo = Self.error("inputMoved", "names", moved)
       return

@@ -144,7 +144,19 @@ struct OutputScanner {
   }
 }
 
+extension ByteString {
+  /// The path as a declaration that means this one file, whatever characters it has.
+  var asLiteralPattern: ByteString {
+    guard Glob.isPattern(self) else { return self }
+    return ByteString(bytes.flatMap { "*?[]{}\\".utf8.contains($0) ? [UInt8(ascii: "\\"), $0] : [$0] })
+  }
+}
+
 extension OutputManifest {
+  /// What to look at to see whether the result is still there: the declared outputs; for a mapped task, whose patterns
+  /// may match what others made, what its items made.
+  var scanned: [ByteString] { patterns.isEmpty ? entries.map(\.path.asLiteralPattern) : patterns }
+
   /// What differs on disk from this manifest: paths that are gone, and paths that are other than recorded or extra.
   func differences(onDisk found: OutputManifest) -> (missing: [ByteString], modified: [ByteString]) {
     var present: [ByteString: Entry] = [:]

@@ -114,7 +114,7 @@ extension TaskCache {
   func scan(
     _ spec: TaskSpec, of manifest: OutputManifest? = nil, _ table: FileTable? = nil
   ) throws(PurserError) -> OutputScanner.Finding {
-    try scan(places: spec.mapping == nil ? spec.outputs : manifest?.places ?? [], of: spec, table)
+    try scan(places: spec.mapping == nil ? spec.outputs : manifest?.scanned ?? [], of: spec, table)
   }
 
   /// What is on disk at some places, for a task.
@@ -142,7 +142,7 @@ extension TaskCache {
         continue
       }
       do {
-        let found = try OutputScanner(project: project, hasher: hasher).scan(result.manifest.places)
+        let found = try OutputScanner(project: project, hasher: hasher).scan(result.manifest.scanned)
         states[task] = Surveyor.UpstreamState(
           outputsVersion: found.manifest.digest,
           outputDataVersion: record.outputDataVersion.map { ByteString($0) })

@@ -31,7 +31,6 @@ let runCommand = CommandSpec(
     }
   }
   let planner = try session.planner()
-  options.passesOutput = options.jobs == 1 && !session.console.isJSON && isatty(2) == 0
   options.keepsGoing = invocation.has("keep-going")
   options.isForced = invocation.has("force")
   options.mayRestore = !invocation.has("no-restore")

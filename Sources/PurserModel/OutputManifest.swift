@@ -6,8 +6,7 @@ public struct OutputManifest: Sendable, Hashable {
   /// Sorted by path, each path once, relative to the project root.
   public var entries: [Entry]
 
-  /// What to look at to see whether the result is still there: the patterns; for a mapped task, whose patterns may match
-  /// what others made, what its items made.
+  /// What stands for the outputs in comparisons with other tasks': the patterns; for a mapped task, what its items made.
   public var places: [ByteString] { patterns.isEmpty ? entries.map(\.path) : patterns }
 
   /// Makes a manifest; sorts what it is given.

@@ -14,6 +14,8 @@ final class RecordDatabase {
   private let now: @Sendable () -> String
   private var reader: Connection?
   private var writer: Connection?
+  /// The number of the file that `writer` has open.
+  private var writerFile: UInt64?
   private var gate: WriterGate?
   /// What `writer` is set to; `nil` before it was set.
   private var isSynchronous: Bool?
@@ -163,6 +165,8 @@ final class RecordDatabase {
       return connection
     }
     writer = connection
+    var info = stat()
+    writerFile = stat(databasePath, &info) == 0 ? UInt64(info.st_ino) : nil
     return connection
   }
 
@@ -221,9 +225,20 @@ final class RecordDatabase {
   /// A WAL longer than this is moved into the database by a ``sync()``, which comes once for many commits.
   private static let longestSharedWAL = 8 << 20
 
+  /// Throws if the file that is written to is not the one of that name any more: what is recorded would be lost.
+  private func requireFile() throws(StoreError) {
+    var info = stat()
+    if stat(databasePath, &info) == 0, writerFile == nil || UInt64(info.st_ino) == writerFile { return }
+    throw StoreError(
+      .unavailable,
+      "the record store '\(databasePath)' was removed or replaced while it was in use; what was recorded since is lost")
+  }
+
   /// Makes durable what was committed without. The log is opened by its name: SQLite's locks are on other files.
   func sync() throws(StoreError) {
-    guard writer != nil, isDurable else { return }
+    guard writer != nil else { return }
+    try requireFile()
+    guard isDurable else { return }
     let path = databasePath + "-wal"
     let log = open(path, O_RDONLY | O_CLOEXEC)
     if log >= 0 {

@@ -20,8 +20,15 @@ import inspect
 import json
 import os
 import pathlib
+import re
 import traceback
 import types
+
+
+def raw(text):
+    """A path as the system has it: bytes that are no text come as backslash, x and two digits."""
+    pattern = rb"\\(?:x([0-9a-f]{2})|\\)"
+    return os.fsdecode(re.sub(pattern, lambda m: bytes.fromhex(m[1].decode()) if m[1] else b"\\", text.encode()))
 
 
 class PipelineConfig(types.SimpleNamespace):
@@ -168,6 +175,9 @@ def run_items(function, call):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         call = json.load(file)
+    for name in ("root", "file", "result", "done"):
+        call[name] = raw(call[name]) if call[name] is not None else None
+    call["context"]["scratch_dir"] = raw(call["context"]["scratch_dir"])
     sys.argv[:] = [call["file"]]
     module = load(call["file"], call["root"])
     function = getattr(module, call["function"], None)

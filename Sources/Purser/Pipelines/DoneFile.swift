@@ -12,6 +12,7 @@ final class DoneFile: Sendable {
     var offset = 0
     var rest: [UInt8] = []
     var problem: String?
+    var failure: String?
   }
   private let state = Mutex(State())
 
@@ -27,9 +28,12 @@ final class DoneFile: Sendable {
     }
   }
 
-  /// The first line that told of nothing; `nil` where all did. It may have been meant for an item that no other line
-  /// names, so that this one's end is not known.
+  /// The first line that told of nothing; `nil` where all did.
   var problem: String? { state.withLock { $0.problem } }
+
+  /// The first line that told of a failure, but of no item here. It may have been meant for one that no other line names,
+  /// so that those cannot be taken for done.
+  var failure: String? { state.withLock { $0.failure } }
 
   /// The ends that were told of since the last call; of two lines for one item, the later counts.
   ///
@@ -70,6 +74,7 @@ final class DoneFile: Sendable {
     }
     guard let item = items[key] else {
       refuse("names no item of this bundle")
+      if status == "failed", state.failure == nil { state.failure = state.problem }
       return nil
     }
     let isDone = status == "done"

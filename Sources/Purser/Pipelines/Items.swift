@@ -18,7 +18,7 @@ struct Item: Sendable {
 /// The list that a task maps over.
 ///
 /// The content key of an item is SHA-256 over "purser.item-key" 00, a format version (u32), the action key over the
-/// task's components without the list, the length (u64) of the item's canonical JSON, and that JSON.
+/// task's components without the list, and then, each after its length (u64), the item's key and its canonical JSON.
 struct ItemList {
   let task: String
   let mapping: TaskSpec.Mapping
@@ -52,6 +52,8 @@ struct ItemList {
       let json =
         "{" + zip(mapping.names, parts).map { "\(JSON.string($0).serialized):\($1)" }.joined(separator: ",") + "}"
       var writer = prefix
+      // The key too: 1.5 and 1.50 are one number, but two names.
+      writer.append(lengthPrefixed: Array(key.utf8))
       writer.append(lengthPrefixed: Array(((try? JSONText.canonical(json)) ?? json).utf8))
       items.append(
         Item(index: index, key: key, values: values, json: json, contentKey: SHA256.digest(of: writer.bytes)))
@@ -91,9 +93,9 @@ struct ItemList {
     return values
   }
 
-  /// A string as it is, anything else as canonical JSON.
+  /// A string as it is, anything else as the JSON that it was.
   static func text(_ json: String) -> String {
-    guard json.first == "\"" else { return (try? JSONText.canonical(json)) ?? json }
+    guard json.first == "\"" else { return json }
     return (try? JSON(parsing: json.utf8))?.string ?? json
   }
 }
@@ -150,11 +152,34 @@ struct ItemOutputs: Sendable {
             + "its outputs '\(pattern.printable)'; a value in 'outputs' must not be empty, begin with a dot, or hold a '/' "
             + "or a NUL")
       }
-      let isKnown =
-        parsed.names.allSatisfy { values[$0] != nil } && !Glob.isPattern(parsed.replacing(values.mapValues { _ in "" }))
-      places.append(isKnown ? plain : parsed.path(values))
+      places.append(parsed.path(values))
     }
     return places
+  }
+
+  /// Whether a path is, or is within, what one of the items makes. O(depth) after O(items) to begin with.
+  func reach(of items: [Item]) -> (ByteString) -> Bool {
+    var paths: Set<ByteString> = []
+    var globs: [Glob] = []
+    for item in items {
+      let values = values(of: item)
+      for template in ofItems.map(Template.init) {
+        paths.insert(template.replacing(values))
+        if template.names.contains(where: { values[$0] == nil }) || hasWildcards,
+          let glob = try? Glob(template.path(values))
+        {
+          globs.append(glob)
+        }
+      }
+    }
+    return { path in
+      var outer = path
+      while !outer.isEmpty {
+        if paths.contains(outer) { return true }
+        outer = outer.parentPath
+      }
+      return globs.contains { $0.matches(path) }
+    }
   }
 
   /// Refuses a list of which two items would make the same file: the later one would take the place of the other.

@@ -109,8 +109,9 @@ final class MappedRun: Sendable {
       let run = MappedRun(
         worker, task, attempt, items: chosen, total: all.count, isSubset: worker.options.subset != nil)
       for warning in assessment.survey.warnings { worker.report(.warning(warning)) }
-      if case .restore(let result, _) = assessment.decision, !run.isSubset { try run.putBack(result) }
-      let pending = try run.settleKnown(all: all)
+      var isWhole = false
+      if case .restore(let result, _) = assessment.decision, !run.isSubset { isWhole = try run.putBack(result) }
+      let pending = try run.settleKnown(all: all, isWhole: isWhole)
       if !pending.isEmpty { worker.report(.started(task: spec.id, reasons: reasons)) }
       return .bundles(run, run.bundles(of: pending))
     } catch {
@@ -151,7 +152,9 @@ final class MappedRun: Sendable {
   }
 
   /// Records the list, with those items as done that need not run; returns the others.
-  private func settleKnown(all: [Item]) throws -> [Item] {
+  ///
+  /// - Parameter isWhole: whether the result of just these items was put back.
+  private func settleKnown(all: [Item], isWhole: Bool) throws -> [Item] {
     let key = cache.key(spec.id)
     var known: [ByteString: Subtask] = [:]
     for subtask in try cache.records.subtasks(of: key) { known[ByteString(subtask.key)] = subtask }
@@ -169,13 +172,16 @@ final class MappedRun: Sendable {
       let hasFailed = subtask.status == .failed && (subtask.contentKey ?? item.contentKey) == item.contentKey
       let mustRun = isWanted && (worker.options.isForced || isSubset) || hasFailed
       let isKept = subtask.isDone && subtask.contentKey == item.contentKey && (subtask.endTime ?? "") > (mark ?? "")
-      if !mustRun, isRestorable, let result = results[item.contentKey] {
+      if isWhole {
+        if !isKept { subtask = done(item, subtask, results[item.contentKey]?.manifest ?? OutputManifest()) }
+        state.withLock { $0.counts.restored += 1 }
+      } else if !mustRun, isRestorable, let result = results[item.contentKey] {
         switch try putBack(result, for: item, isChosen: isWanted) {
         case .kept:
-          if !isKept { subtask = done(item, subtask, result) }
+          if !isKept { subtask = done(item, subtask, result.manifest) }
           if isWanted { count(\.kept, item, result) }
         case .restored:
-          subtask = done(item, subtask, result)
+          subtask = done(item, subtask, result.manifest)
           if isWanted { count(\.restored, item, result) }
         case .no:
           if isWanted { pending.append(item) }
@@ -223,14 +229,14 @@ final class MappedRun: Sendable {
     }
   }
 
-  private func done(_ item: Item, _ old: Subtask, _ result: ItemResult) -> Subtask {
+  private func done(_ item: Item, _ old: Subtask, _ manifest: OutputManifest) -> Subtask {
     var subtask = old
     let now = TaskCache.now()
     subtask.startTime = now
     subtask.endTime = now
     subtask.status = .done
     subtask.error = nil
-    subtask.outputHash = outputHash(result.manifest)
+    subtask.outputHash = outputHash(manifest)
     subtask.contentKey = item.contentKey
     return subtask
   }
@@ -241,14 +247,20 @@ final class MappedRun: Sendable {
     outputs.ofItems.isEmpty ? nil : manifest.digest.hex
   }
 
-  /// Puts back what belongs to no item as well, where the very same was made before.
-  private func putBack(_ result: ActionResult) throws {
-    let found = try cache.scan(spec, of: result.manifest)
-    do throws(StoreError) {
-      try cache.restorer.restore(result, of: spec, over: found.manifest, for: attempt.run)
-    } catch {
+  /// Puts back the whole result, where the very same was made before; `false` if it is damaged.
+  private func putBack(_ result: ActionResult) throws -> Bool {
+    do {
+      let data = try cache.storedData(of: result)
+      let found = try cache.scan(spec, of: result.manifest)
+      try cache.restorer.restore(result.manifest, within: places().places, over: found.manifest, for: attempt.run)
+      state.withLock { state in
+        for (index, element) in (data?.elements ?? []).enumerated() { state.data[index] = element }
+      }
+      return true
+    } catch let error as StoreError {
       guard error.code == .corrupt else { throw error }
       worker.report(.warning("\(error.message); items of '\(spec.id)' that need it run again"))
+      return false
     }
   }
 
@@ -310,7 +322,7 @@ final class MappedRun: Sendable {
     let left = ends?.unnamed ?? bundle
     guard !left.isEmpty else { return }
     let isGood = completion.exit.code == 0
-    let why = isGood ? ends?.problem : Self.reason(completion, task, own)
+    let why = isGood ? ends?.failure : Self.reason(completion, task, own)
     try settle(
       left.map { item in
         guard isGood, prepared.done == nil, spec.keepsData else { return ItemEnd(item: item, error: why, data: nil) }
@@ -527,23 +539,23 @@ final class MappedRun: Sendable {
     return (places, outputs.shared.isEmpty && !outputs.hasWildcards ? [] : places)
   }
 
-  /// Removes what items made that are not in the list any more; it is saved first.
+  /// Removes what items of this task made that are not in its list, here or on another storage key; it is saved first.
+  /// What another task made stays, though this one's patterns may match it.
   private func removeLeftovers() throws {
-    guard !spec.keepsOutputs else { return }
-    let leftovers = state.withLock { $0.leftovers }
-    guard !leftovers.isEmpty else { return }
-    var expected: Set<ByteString> = []
-    for item in items { expected.formUnion(try outputs.places(of: item)) }
-    let gone = leftovers.filter { entry in
-      var path = entry.path
-      while !path.isEmpty {
-        if expected.contains(path) { return false }
-        path = path.parentPath
-      }
-      return true
+    guard !outputs.ofItems.isEmpty, !spec.keepsOutputs else { return }
+    let isExpected = outputs.reach(of: items)
+    let patterns = outputs.ofItems.map { Template($0).path([:]) }
+    let extra = try cache.scan(places: patterns, of: spec).manifest.entries.filter { !isExpected($0.path) }
+    var own = state.withLock { $0.leftovers }
+    if !extra.isEmpty {
+      let records = try cache.records.records(storageKey: nil, pipeline: cache.project.pipeline)
+      own += records.filter { $0.key.task == spec.id }.flatMap { $0.result?.manifest.entries ?? [] }
     }
-    let found = try cache.scan(places: gone.map(\.path), of: spec)
-    try cache.restorer.clear([], keeping: false, namesAll: true, found: found.manifest, for: attempt.run)
+    let gone = Set(own.map(\.path)).filter { !isExpected($0) && !outputs.isShared($0) }
+    guard !gone.isEmpty else { return }
+    let found = try cache.scan(places: gone.map(\.asLiteralPattern), of: spec)
+    let folders = found.manifest.entries.filter { $0.kind == .directory && gone.contains($0.path) }.map(\.path)
+    try cache.restorer.clear(folders, keeping: false, namesAll: true, found: found.manifest, for: attempt.run)
   }
 }
 

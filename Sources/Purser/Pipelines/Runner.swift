@@ -12,11 +12,13 @@ package struct RunSummary: Sendable {
   package var microseconds: Int64
   /// The signal that stopped it.
   package var interruption: Int32?
+  /// Why what was done is not recorded, or not for good.
+  package var storeFailure: PurserError?
 
-  /// 0, 1 if a task failed, 130 (128 and the signal) if the run was stopped.
+  /// 0; 1 if a task failed; 130 (128 and the signal) if the run was stopped; 69 or 74 if the store failed in the end.
   package var exitCode: Int32 {
     if let interruption { return 128 + interruption }
-    return endings.contains { if case .failed? = $0 { true } else { false } } ? 1 : 0
+    return endings.contains { if case .failed? = $0 { true } else { false } } ? 1 : storeFailure?.code.rawValue ?? 0
   }
 }
 
@@ -158,15 +160,20 @@ package final class Runner {
       sync()
     }
     skipTheRest()
-    let isSynced = (try? cache.records.sync()) != nil
-    if !isSynced { report(.warning("what was recorded could not be made durable; a power cut may undo it")) }
+    var storeFailure: PurserError?
+    do throws(StoreError) {
+      try cache.records.sync()
+    } catch {
+      storeFailure = PurserError(error)
+      report(.error(error.message))
+    }
     cache.saveStatCache()
     planner.keep(plan) { place in
       if case .fresh? = endings[place] { true } else { false }
     }
     return RunSummary(
       endings: endings, microseconds: start.duration(to: MonotonicTime.now()).microseconds,
-      interruption: interruption)
+      interruption: interruption, storeFailure: storeFailure)
   }
 
   // MARK: What goes next

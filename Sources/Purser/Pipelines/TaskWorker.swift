@@ -15,8 +15,6 @@ package struct RunOptions: Sendable {
   package var isForced = false
   /// Never put a result back.
   package var mayRestore = true
-  /// Pass what a single task prints on as it is: nothing else is printed meanwhile.
-  package var passesOutput = false
   /// Only these items of mapped tasks, by key; `nil` for all.
   package var subset: [String]?
 
@@ -180,9 +178,7 @@ final class TaskWorker: Sendable {
     let report = report
     return try executor.run(
       command, capture: log,
-      output: options.passesOutput && item == nil
-        ? .passThrough
-        : .lines { stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
+      output: .lines { stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
       started: { _ in
         // It is not noted, as for a single step: what is left of a dead run is found by what it has in its environment.
         // But who was frozen since the lease was taken may have lost it, and must not begin.
