@@ -161,7 +161,7 @@ public final class Attempt: Sendable {
     let moved = try movedInputs()
     guard moved.isEmpty else {
       report.warnings.append(
-        "task '\(spec.id)' is not stored: \(moved.prefix(3).joined(separator: ", ")) changed while it ran; run it again, and if that happens each time, it changes what it reads"
+        "task '\(spec.id)' is not stored: \(moved.prefix(3).joined(separator: ", ")) changed while it ran; run it again"
       )
       outcome.errorInfo = Self.error("inputMoved", "names", moved)
       return
@@ -192,7 +192,10 @@ public final class Attempt: Sendable {
     let present = Dictionary(now.identities.map { ($0.path, $0.identity) }) { first, _ in first }
     for (path, before) in assessment.survey.identities {
       guard let after = present[path] else { continue }
-      if before.inode != after.inode || before.modified != after.modified || before.size != after.size {
+      // The time of change too: a file moved away and back has kept everything else.
+      if before.inode != after.inode || before.modified != after.modified || before.changed != after.changed
+        || before.size != after.size
+      {
         names.append(path.printable)
       }
     }

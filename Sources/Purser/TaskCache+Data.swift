@@ -80,6 +80,24 @@ extension TaskCache {
   package func mark(
     _ keys: [String], of task: String, _ status: Subtask.Status, error: String? = nil
   ) throws(PurserError) {
+    var tries = 0
+    while true {
+      let progress = try progress(of: keys, of: task, status, error)
+      do throws(StoreError) {
+        try records.append(progress, of: key(task), under: nil)
+        // For kptn's client, which knows of no journal.
+        return try records.foldProgress(of: key(task))
+      } catch {
+        // Somebody changed the list between the look at it and the commit.
+        tries += 1
+        guard error.code == .busy, tries < 10 else { throw PurserError(error) }
+      }
+    }
+  }
+
+  private func progress(
+    of keys: [String], of task: String, _ status: Subtask.Status, _ error: String?
+  ) throws(PurserError) -> [ItemProgress] {
     let subtasks = try subtasks(of: task)
     var places: [ByteString: Subtask] = [:]
     for subtask in subtasks { places[ByteString(subtask.key)] = subtask }
@@ -98,14 +116,8 @@ extension TaskCache {
       progress.append(
         ItemProgress(
           event: SubtaskEvent(
-            index: place.index, status: status, time: now, error: error, contentKey: place.contentKey)))
+            index: place.index, key: key, status: status, time: now, error: error, contentKey: place.contentKey)))
     }
-    do {
-      try records.append(progress, of: self.key(task), under: nil)
-      // For kptn's client, which knows of no journal.
-      try records.foldProgress(of: self.key(task))
-    } catch let failure {
-      throw PurserError(failure)
-    }
+    return progress
   }
 }

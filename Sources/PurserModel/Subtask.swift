@@ -54,6 +54,8 @@ public struct Subtask: Sendable, Hashable {
 public struct SubtaskEvent: Sendable, Hashable {
   /// The item's place in the list.
   public var index: Int
+  /// Its key, for who does not hold the task's lease: the list may have changed since it was looked at.
+  public var key: String?
   /// What happened.
   public var status: Subtask.Status
   /// When, ISO 8601.
@@ -67,10 +69,11 @@ public struct SubtaskEvent: Sendable, Hashable {
 
   /// Makes an event.
   public init(
-    index: Int, status: Subtask.Status, time: String, outputHash: String? = nil, error: String? = nil,
-    contentKey: Digest? = nil
+    index: Int, key: String? = nil, status: Subtask.Status, time: String, outputHash: String? = nil,
+    error: String? = nil, contentKey: Digest? = nil
   ) {
     self.index = index
+    self.key = key
     self.status = status
     self.time = time
     self.outputHash = outputHash

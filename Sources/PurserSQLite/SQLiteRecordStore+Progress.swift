@@ -104,6 +104,10 @@ extension SQLiteRecordStore {
         throw missingItem(entry.event.index, of: request.key)
       }
     }
+    try requireKeys(of: request, connection)
+    for entry in request.progress where entry.event.status == .failed {
+      try voidResults(of: entry.event, request, connection)
+    }
     let last = try append(request.progress.map(\.event), toJournalOf: task.id, connection)
     for entry in request.progress {
       guard let result = entry.result, let contentKey = entry.event.contentKey else { continue }
@@ -117,6 +121,37 @@ extension SQLiteRecordStore {
     if last >= longestJournal, let now = request.progress.last?.event.time {
       try fold(task.id, request.key, now: now, connection)
     }
+  }
+
+  /// Who names items by key means just those, wherever they stand by now.
+  private static func requireKeys(of request: ProgressAppend, _ connection: Connection) throws(StoreError) {
+    let named = request.progress.map(\.event).filter { $0.key != nil }
+    for (number, events) in Dictionary(grouping: named, by: { SubtaskBin.number(of: $0.index) }) {
+      let items = try bin(number, of: request.key, connection)?.items ?? []
+      for event in events {
+        guard let position = SubtaskBin.position(of: event.index, in: items), let key = event.key,
+          items[position].key.utf8.elementsEqual(key.utf8)
+        else { throw missingItem(event.index, of: request.key) }
+      }
+    }
+  }
+
+  /// What an item that failed had made before is not to be put back: on this storage key; where somebody says so by hand,
+  /// on any.
+  private static func voidResults(
+    of event: SubtaskEvent, _ request: ProgressAppend, _ connection: Connection
+  ) throws(StoreError) {
+    guard let contentKey = event.contentKey else { return }
+    let key = request.key
+    try connection.run(
+      """
+      UPDATE item_results SET invalidated_at = ? WHERE content_key = ? AND invalidated_at IS NULL
+        AND pipeline = ? AND task_id = ? AND (? OR storage_key = ?)
+      """,
+      [
+        .text(event.time), .digest(contentKey), .text(key.pipeline), .text(key.task),
+        .integer(request.run == nil ? 1 : 0), .text(key.storageKey),
+      ])
   }
 
   private static func missingItem(_ index: Int, of key: TaskKey) -> StoreError {

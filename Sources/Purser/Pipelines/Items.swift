@@ -157,6 +157,17 @@ struct ItemOutputs: Sendable {
     return places
   }
 
+  /// The outputs of an item whose paths are known before they are made.
+  func exactPlaces(of item: Item) throws(PurserError) -> [ByteString] {
+    let values = values(of: item)
+    let places = try places(of: item)
+    return zip(ofItems, places).filter { template, _ in
+      let parsed = Template(template)
+      return parsed.names.allSatisfy { values[$0] != nil }
+        && !Glob.isPattern(parsed.replacing(values.mapValues { _ in "" }))
+    }.map(\.1)
+  }
+
   /// Whether a path is, or is within, what one of the items makes. O(depth) after O(items) to begin with.
   func reach(of items: [Item]) -> (ByteString) -> Bool {
     var paths: Set<ByteString> = []

@@ -41,8 +41,6 @@ final class MappedRun: Sendable {
     var tries: [Int: Int] = [:]
     /// Starts that are not recorded yet, by place: with the item's end, or by `fold`, whichever comes first.
     var starts: [Int: ItemProgress] = [:]
-    /// What items made that are not in the list any more.
-    var leftovers: [OutputManifest.Entry] = []
     var firstError: String?
     var isInterrupted = false
   }
@@ -196,7 +194,7 @@ final class MappedRun: Sendable {
       list.append(subtask)
     }
     state.withLock { $0.counts.total = items.count }
-    try noteDropped(Array(known.values), key)
+    try removeDropped(Array(known.values), key)
     // Nothing stands of what the items share: a leftover must not be taken for a part of it.
     if !outputs.shared.isEmpty, pending.count == all.count, !spec.keepsOutputs {
       let found = try cache.scan(places: outputs.shared, of: spec)
@@ -206,20 +204,21 @@ final class MappedRun: Sendable {
     return pending
   }
 
-  /// Whether the outputs that belong to no single item are as they were recorded; where nothing is recorded, the items
-  /// are taken at their word.
+  /// Whether the outputs that belong to no single item are as they were recorded. Where nothing is recorded, after a run
+  /// that did not come to its end, the items are taken at their word, if there is something at all.
   private func areSharedOutputsThere() throws -> Bool {
-    guard !outputs.shared.isEmpty, let manifest = attempt.assessment.record?.result?.manifest else { return true }
-    let found = try cache.scan(places: outputs.shared, of: spec).manifest.entries
-    return manifest.entries.filter { outputs.isShared($0.path) } == found
+    guard !outputs.shared.isEmpty else { return true }
+    let found = try cache.scan(places: outputs.shared, of: spec)
+    guard let manifest = attempt.assessment.record?.result?.manifest else { return found.missing.isEmpty }
+    return manifest.entries.filter { outputs.isShared($0.path) } == found.manifest.entries
   }
 
-  /// What items made that are not in the list any more, to be removed in the end.
-  private func noteDropped(_ dropped: [Subtask], _ key: TaskKey) throws {
+  /// Removes what items made that are not in the list any more; before the list forgets them, so that a run that fails,
+  /// or is killed, leaves none behind.
+  private func removeDropped(_ dropped: [Subtask], _ key: TaskKey) throws {
     let keys = dropped.compactMap(\.contentKey)
-    guard !outputs.ofItems.isEmpty, !keys.isEmpty, !isSubset else { return }
-    let entries = try cache.records.itemResults(for: keys, of: key).values.flatMap(\.manifest.entries)
-    state.withLock { $0.leftovers = entries }
+    guard !outputs.ofItems.isEmpty, !keys.isEmpty, !isSubset, !spec.keepsOutputs else { return }
+    try remove(try cache.records.itemResults(for: keys, of: key).values.flatMap(\.manifest.entries).map(\.path))
   }
 
   private func count(_ field: WritableKeyPath<ItemCounts, Int>, _ item: Item, _ result: ItemResult?) {
@@ -322,7 +321,8 @@ final class MappedRun: Sendable {
     let left = ends?.unnamed ?? bundle
     guard !left.isEmpty else { return }
     let isGood = completion.exit.code == 0
-    let why = isGood ? ends?.failure : Self.reason(completion, task, own)
+    var why = isGood ? ends?.failure : Self.reason(completion, task, own)
+    if isGood, task.isFunction { why = "its process ended without a word of it" }
     try settle(
       left.map { item in
         guard isGood, prepared.done == nil, spec.keepsData else { return ItemEnd(item: item, error: why, data: nil) }
@@ -352,7 +352,8 @@ final class MappedRun: Sendable {
     var bad: [ItemEnd] = []
     for item in bundle {
       do {
-        let places = try outputs.places(of: item)
+        // Not by a wildcard, which may match what another item made.
+        let places = try outputs.exactPlaces(of: item)
         let found = try cache.scan(places: places, of: spec)
         try cache.restorer.clear(places, keeping: spec.keepsOutputs, found: found.manifest, for: attempt.run)
         good.append(item)
@@ -539,19 +540,23 @@ final class MappedRun: Sendable {
     return (places, outputs.shared.isEmpty && !outputs.hasWildcards ? [] : places)
   }
 
-  /// Removes what items of this task made that are not in its list, here or on another storage key; it is saved first.
-  /// What another task made stays, though this one's patterns may match it.
+  /// Removes what items of this task made on other storage keys, and are not in the list here. What another task made
+  /// stays, though this one's patterns may match it.
   private func removeLeftovers() throws {
     guard !outputs.ofItems.isEmpty, !spec.keepsOutputs else { return }
-    let isExpected = outputs.reach(of: items)
     let patterns = outputs.ofItems.map { Template($0).path([:]) }
-    let extra = try cache.scan(places: patterns, of: spec).manifest.entries.filter { !isExpected($0.path) }
-    var own = state.withLock { $0.leftovers }
-    if !extra.isEmpty {
-      let records = try cache.records.records(storageKey: nil, pipeline: cache.project.pipeline)
-      own += records.filter { $0.key.task == spec.id }.flatMap { $0.result?.manifest.entries ?? [] }
+    let isExpected = outputs.reach(of: items)
+    guard try cache.scan(places: patterns, of: spec).manifest.entries.contains(where: { !isExpected($0.path) }) else {
+      return
     }
-    let gone = Set(own.map(\.path)).filter { !isExpected($0) && !outputs.isShared($0) }
+    let records = try cache.records.records(storageKey: nil, pipeline: cache.project.pipeline)
+    try remove(records.filter { $0.key.task == spec.id }.flatMap { $0.result?.manifest.entries.map(\.path) ?? [] })
+  }
+
+  /// Removes those of these paths that no item of the list makes; their content is saved first, and named.
+  private func remove(_ paths: [ByteString]) throws {
+    let isExpected = outputs.reach(of: items)
+    let gone = Set(paths).filter { !isExpected($0) && !outputs.isShared($0) }
     guard !gone.isEmpty else { return }
     let found = try cache.scan(places: gone.map(\.asLiteralPattern), of: spec)
     let folders = found.manifest.entries.filter { $0.kind == .directory && gone.contains($0.path) }.map(\.path)
