@@ -190,7 +190,8 @@ public final class Attempt: Sendable {
     let now = try cache.look(at: spec, standardInput: assessment.standardInput).survey
     var names = Change.between(assessment.survey.fingerprint.components, now.fingerprint.components).map(\.label)
     let present = Dictionary(now.identities.map { ($0.path, $0.identity) }) { first, _ in first }
-    for (path, before) in assessment.survey.identities {
+    // Where the content tells it already, the files need not.
+    for (path, before) in names.isEmpty ? assessment.survey.identities : [] {
       guard let after = present[path] else { continue }
       // The time of change too: a file moved away and back has kept everything else.
       if before.inode != after.inode || before.modified != after.modified || before.changed != after.changed
@@ -248,7 +249,7 @@ public final class Attempt: Sendable {
 extension TaskCache {
   var restorer: Restorer { Restorer(project: project, contents: contents, hasher: hasher) }
 
-  var lessor: Lessor { Lessor(records: records, project: project) }
+  var lessor: Lessor { Lessor(records: records, project: project, expired: expiredLeases) }
 
   /// Opens an attempt at a task, waiting while another process is at it.
   ///

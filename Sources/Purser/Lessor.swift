@@ -3,11 +3,14 @@ import Glibc
 import PurserExecution
 import PurserModel
 import PurserStore
+import Synchronization
 
 /// Opens runs under leases: waits for a living owner, takes over from a dead one.
 struct Lessor {
   let records: any RecordStore
   let project: Project
+  /// What was seen of leases that had expired, by whoever asks again and again.
+  let expired: ExpiredLeases
 
   /// How long a lease lasts without being renewed. A frozen owner loses it after that, and cannot publish any more.
   static let seconds: Int64 = 60
@@ -66,7 +69,6 @@ struct Lessor {
     let worker = Self.worker()
     let current = ChildProcess.current()
     var abandoned: [Int64] = []
-    var unrenewed: [Int64: (expiresAt: String, since: MonotonicTime)] = [:]
     let names = [
       Self.name(of: key),
       // Two storage keys write the same files: never at once.
@@ -86,7 +88,7 @@ struct Lessor {
       case .opened(let run): return run
       case .moved: return nil
       case .held(let leases):
-        let dead = leases.filter { isAbandoned($0, worker, &unrenewed) }
+        let dead = leases.filter { isAbandoned($0, worker) }
         for lease in dead {
           // Its command may live on in a process of its own; nothing runs beside it.
           if let child = lease.child, lease.worker == worker {
@@ -105,7 +107,7 @@ struct Lessor {
           let standing = try records.leases(named: names)
           if standing.isEmpty { return nil }
           if isStopped() { throw StoreError(.busy, "task '\(spec.id)' was not waited for") }
-          if standing.allSatisfy({ isAbandoned($0, worker, &unrenewed) }) { break }
+          if standing.allSatisfy({ isAbandoned($0, worker) }) { break }
         }
       }
     }
@@ -115,15 +117,11 @@ struct Lessor {
   /// expired and then is not renewed for a while longer. By the wall clock alone, a computer that slept, or whose clock
   /// was set, would take every lease for expired.
   private func isAbandoned(
-    _ lease: Lease, _ worker: String, _ unrenewed: inout [Int64: (expiresAt: String, since: MonotonicTime)]
+    _ lease: Lease, _ worker: String
   ) -> Bool {
     if isOrphaned(lease, worker) { return true }
     guard lease.expiresAt < TaskCache.now() else { return false }
-    if let seen = unrenewed[lease.token], seen.expiresAt == lease.expiresAt {
-      return seen.since.duration(to: MonotonicTime.now()) > .seconds(Self.seconds / 3)
-    }
-    unrenewed[lease.token] = (lease.expiresAt, MonotonicTime.now())
-    return false
+    return expired.hasStood(lease, longerThan: .seconds(Self.seconds / 3))
   }
 
   /// Whether the owner is known to be dead. Pids of another name-space say nothing here.
@@ -131,5 +129,21 @@ struct Lessor {
     if lease.worker.prefix(while: { $0 != "/" }) != worker.prefix(while: { $0 != "/" }) { return true }
     guard lease.worker == worker else { return false }
     return !ChildProcess(pid: lease.owner.pid, startTime: lease.owner.startTime).isAlive
+  }
+}
+
+/// Leases that were seen to have expired, and since when they were not renewed.
+final class ExpiredLeases: Sendable {
+  private let seen = Mutex<[Int64: (expiresAt: String, since: MonotonicTime)]>([:])
+
+  /// Whether a lease was seen with just this end for longer than a while.
+  func hasStood(_ lease: Lease, longerThan patience: Duration) -> Bool {
+    seen.withLock { seen in
+      if let known = seen[lease.token], known.expiresAt == lease.expiresAt {
+        return known.since.duration(to: MonotonicTime.now()) > patience
+      }
+      seen[lease.token] = (lease.expiresAt, MonotonicTime.now())
+      return false
+    }
   }
 }

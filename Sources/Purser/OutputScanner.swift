@@ -15,6 +15,8 @@ struct OutputScanner {
     var missing: [ByteString]
     /// Globs that match nothing.
     var emptyPatterns: [ByteString]
+    /// Everything that was found, but for what a plan had looked at before.
+    var identities: [(path: ByteString, identity: FileIdentity)] = []
   }
 
   /// Scans declared outputs, given as normalized names. Folders in full, empty ones and hidden files included.
@@ -41,6 +43,7 @@ struct OutputScanner {
       }
     }
     paths = Self.removingRepetitions(paths)
+    finding.identities = paths.map { ($0.0, $0.1) }
     var entries: [OutputManifest.Entry] = []
     var files = paths.filter { $0.1.kind == .file }
     if files.count <= 8 {

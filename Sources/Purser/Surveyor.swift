@@ -18,6 +18,8 @@ struct Surveyor {
   struct UpstreamState: Sendable {
     var outputsVersion: Digest?
     var outputDataVersion: ByteString?
+    /// Its files as they were looked at, so that a rewrite during the run can be noticed.
+    var identities: [(path: ByteString, identity: FileIdentity)] = []
   }
 
   private var components: [Component] = []
@@ -55,6 +57,7 @@ struct Surveyor {
     }
     for task in spec.upstream {
       let state = upstream[task]
+      identities += state?.identities ?? []
       components.append(
         Component(.upstreamOutputs, ByteString(task), state?.outputsVersion.map { .digest($0) } ?? .absent))
       components.append(

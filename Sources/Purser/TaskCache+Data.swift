@@ -55,6 +55,13 @@ extension TaskCache {
     var seen: Set<ByteString> = []
     let repeated = keys.filter { !seen.insert(ByteString($0)).inserted }
     guard repeated.isEmpty else { throw Self.repeated(repeated, task) }
+    do {
+      guard try !lessor.isAtWork(on: key(task)) else {
+        throw PurserError(.busy, "task '\(task)' is being run; make its list when that is over")
+      }
+    } catch {
+      throw PurserError(wrapping: error)
+    }
     let list = keys.enumerated().map { index, key in
       var subtask = known[ByteString(key)] ?? Subtask(index: index, key: key)
       subtask.index = index

@@ -145,7 +145,7 @@ extension TaskCache {
         let found = try OutputScanner(project: project, hasher: hasher).scan(result.manifest.scanned)
         states[task] = Surveyor.UpstreamState(
           outputsVersion: found.manifest.digest,
-          outputDataVersion: record.outputDataVersion.map { ByteString($0) })
+          outputDataVersion: record.outputDataVersion.map { ByteString($0) }, identities: found.identities)
       } catch {
         throw PurserError(error, declaration: "output", of: task)
       }

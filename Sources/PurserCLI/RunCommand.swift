@@ -39,6 +39,10 @@ let runCommand = CommandSpec(
     guard !invocation.operands.isEmpty else {
       throw UsageError(message: "--subset is for named tasks: purser run TASK --subset KEY", command: "run")
     }
+    let named = invocation.operands.map(\.escaped)
+    guard planner.pipeline.tasks.contains(where: { named.contains($0.spec.id) && $0.spec.mapping != nil }) else {
+      throw UsageError(message: "--subset chooses items, but none of the named tasks is mapped", command: "run")
+    }
     options.subset = try subset.flatMap { try session.keys(inFileOrGiven: $0) }
   }
   try planner.cache.prepareStore()

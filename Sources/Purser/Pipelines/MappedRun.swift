@@ -43,6 +43,8 @@ final class MappedRun: Sendable {
     var starts: [Int: ItemProgress] = [:]
     var firstError: String?
     var isInterrupted = false
+    /// What items took whose results were put back, or stood.
+    var savedMicroseconds: Int64 = 0
   }
 
   /// How a mapped task begins.
@@ -51,8 +53,8 @@ final class MappedRun: Sendable {
     case ended(TaskEnding)
     /// The items of each process.
     case bundles(MappedRun, [[Item]])
-    /// The decision was out of date.
-    case again
+    /// The decision was out of date, or another process is at it.
+    case again(isHeld: Bool)
   }
 
   private init(
@@ -97,18 +99,21 @@ final class MappedRun: Sendable {
     try ItemOutputs(spec).refuseRepeated(all)
     let chosen = try Self.choose(worker.options.subset, among: all, spec)
     try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
-    guard
-      let attempt = try cache.open(
-        spec, assessment, kind: "run", isStopped: worker.hasStopped, willWait: worker.announce(spec))
-    else {
-      return .again
+    let opened = try worker.unlessHeld(spec) { willWait throws(PurserError) in
+      try cache.open(spec, assessment, kind: "run", isStopped: { true }, willWait: willWait)
+    }
+    guard let opened else { return .again(isHeld: true) }
+    guard let attempt = opened else {
+      return .again(isHeld: false)
     }
     do {
       let run = MappedRun(
         worker, task, attempt, items: chosen, total: all.count, isSubset: worker.options.subset != nil)
       for warning in assessment.survey.warnings { worker.report(.warning(warning)) }
       var isWhole = false
-      if case .restore(let result, _) = assessment.decision, !run.isSubset { isWhole = try run.putBack(result) }
+      if case .restore(let result, _) = assessment.decision, try run.mayPutBack(result) {
+        isWhole = try run.putBack(result)
+      }
       let pending = try run.settleKnown(all: all, isWhole: isWhole)
       if !pending.isEmpty { worker.report(.started(task: spec.id, reasons: reasons)) }
       return .bundles(run, run.bundles(of: pending))
@@ -225,6 +230,7 @@ final class MappedRun: Sendable {
     state.withLock { state in
       state.counts[keyPath: field] += 1
       if let data = result?.data { state.data[item.index] = data }
+      state.savedMicroseconds += result?.durationMicroseconds ?? 0
     }
   }
 
@@ -244,6 +250,15 @@ final class MappedRun: Sendable {
 
   private func outputHash(_ manifest: OutputManifest) -> String? {
     outputs.ofItems.isEmpty ? nil : manifest.digest.hex
+  }
+
+  /// Whether the whole may be put back: only where items cannot be by themselves, and none was marked as failed, or ran
+  /// again, since the result was made.
+  private func mayPutBack(_ result: ActionResult) throws -> Bool {
+    guard !isSubset, !outputs.shared.isEmpty else { return false }
+    return try cache.records.subtasks(of: cache.key(spec.id)).allSatisfy { subtask in
+      subtask.status != .failed && (subtask.endTime ?? "") <= result.createdAt
+    }
   }
 
   /// Puts back the whole result, where the very same was made before; `false` if it is damaged.
@@ -510,7 +525,7 @@ final class MappedRun: Sendable {
       .success, log: log.spool, data: data(), outputs: spec.outputs.isEmpty ? nil : places())
     let ending = worker.ending(of: outcome, spec, since: start, items: counts)
     if counts.ran == 0, counts.restored > 0, ending.isSuccess {
-      return .restored(savedMicroseconds: attempt.assessment.record?.result?.durationMicroseconds ?? 0)
+      return .restored(savedMicroseconds: state.withLock { $0.savedMicroseconds })
     }
     return ending
   }

@@ -73,6 +73,8 @@ package final class Runner {
   /// What a thread of the pool tells.
   private enum Message: Sendable {
     case ended(Int, TaskEnding)
+    /// Another process is at the task.
+    case held(Int)
     case began(Int, MappedRun, [[Item]])
     case bundle(Int, (any Error)?)
     case concluded(Int, TaskEnding)
@@ -232,7 +234,7 @@ package final class Runner {
     tries[place, default: 0] += 1
     let (worker, mailbox) = (worker, mailbox)
     guard task.spec.mapping != nil else {
-      pool.submit { mailbox.post(.ended(place, worker.carryOut(task))) }
+      pool.submit { mailbox.post(worker.carryOut(task).map { .ended(place, $0) } ?? .held(place)) }
       return
     }
     pool.submit {
@@ -241,7 +243,8 @@ package final class Runner {
           switch try MappedRun.begin(task, worker) {
           case .ended(let ending): return mailbox.post(.ended(place, ending))
           case .bundles(let run, let bundles): return mailbox.post(.began(place, run, bundles))
-          case .again: continue
+          case .again(isHeld: true): return mailbox.post(.held(place))
+          case .again(isHeld: false): continue
           }
         }
       } catch {
@@ -269,6 +272,11 @@ package final class Runner {
 
   private func receive(_ message: Message) {
     switch message {
+    case .held(let place):
+      // Looked at again in a while; its place is free for others, who may be the ones that are waited for elsewhere.
+      running -= 1
+      tries[place, default: 1] -= 1
+      delayed.append((MonotonicTime.now().advanced(by: .milliseconds(100)), place))
     case .ended(let place, let ending):
       running -= 1
       hasUnsynced = true
@@ -321,8 +329,8 @@ package final class Runner {
         concludeIfDone(place, mayRetry: false)
       } else if mayTry {
         ready.add(self.place(place))
-      } else {
-        end(place, lastEndings[place] ?? .interrupted)
+      } else if let ending = lastEndings[place] {
+        end(place, ending)
       }
     }
   }

@@ -30,6 +30,8 @@ final class TaskWorker: Sendable {
   let report: @Sendable (RunEvent) -> Void
   /// Set once the run is told to stop: nobody waits for others any more.
   let isStopped = Atomic(false)
+  /// For which tasks which process was said to be waited for.
+  private let announced = Mutex<[String: Int32]>([:])
 
   init(
     cache: TaskCache, pipeline: Pipeline, executor: LocalExecutor, options: RunOptions,
@@ -43,9 +45,11 @@ final class TaskWorker: Sendable {
   }
 
   /// Decides about a task and does what is needed.
-  func carryOut(_ task: PipelineTask) -> TaskEnding {
+  ///
+  /// - Returns: `nil` if another process is at it: a place must not be held while that is waited for.
+  func carryOut(_ task: PipelineTask) -> TaskEnding? {
     do {
-      return try decideAndDo(task)
+      return try unlessHeld(task.spec) { isHeld throws(PurserError) in try decideAndDo(task, isHeld) }
     } catch {
       if hasStopped() { return .interrupted }
       let error = PurserError(wrapping: error)
@@ -63,7 +67,26 @@ final class TaskWorker: Sendable {
     return decision
   }
 
-  private func decideAndDo(_ task: PipelineTask) throws(PurserError) -> TaskEnding {
+  /// Calls a closure that takes a lease; `nil` if it gave up because another process holds it.
+  func unlessHeld<Result>(
+    _ spec: TaskSpec, _ body: ((Lessor.Holder) -> Void) throws(PurserError) -> Result
+  ) throws(PurserError) -> Result? {
+    let isHeld = Atomic(false)
+    do throws(PurserError) {
+      return try body { holder in
+        isHeld.store(true, ordering: .relaxed)
+        let isNew = announced.withLock { $0.updateValue(holder.pid, forKey: spec.id) != holder.pid }
+        if isNew { report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
+      }
+    } catch {
+      guard error.code == .busy, isHeld.load(ordering: .relaxed) else { throw error }
+      return nil
+    }
+  }
+
+  private func decideAndDo(
+    _ task: PipelineTask, _ willWait: (Lessor.Holder) -> Void
+  ) throws(PurserError) -> TaskEnding {
     let spec = task.spec
     var decision = decisionOptions
     while true {
@@ -73,7 +96,7 @@ final class TaskWorker: Sendable {
         return .fresh(savedMicroseconds: record.result?.durationMicroseconds ?? 0)
       case .restore(let result, _):
         do throws(PurserError) {
-          guard try cache.restore(result, spec, assessment, isStopped: hasStopped, willWait: announce(spec)) else {
+          guard try cache.restore(result, spec, assessment, isStopped: { true }, willWait: willWait) else {
             continue
           }
           return .restored(savedMicroseconds: result.durationMicroseconds)
@@ -86,7 +109,7 @@ final class TaskWorker: Sendable {
         try refusePending(reasons, spec)
         try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
         guard
-          let attempt = try cache.open(spec, assessment, kind: "run", isStopped: hasStopped, willWait: announce(spec))
+          let attempt = try cache.open(spec, assessment, kind: "run", isStopped: { true }, willWait: willWait)
         else { continue }
         do throws(PurserError) {
           try attempt.clearOutputs()
@@ -106,10 +129,6 @@ final class TaskWorker: Sendable {
       throw PurserError(
         .missing, "task '\(spec.id)' comes after '\(tasks[0])', which has no standing result; run '\(tasks[0])' first")
     }
-  }
-
-  func announce(_ spec: TaskSpec) -> (Lessor.Holder) -> Void {
-    { [report] holder in report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
   }
 
   /// Where a command's log is collected.
