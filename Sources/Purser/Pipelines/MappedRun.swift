@@ -479,6 +479,8 @@ final class MappedRun: Sendable {
 
   /// The items that failed and may be tried again, each by itself; empty for none.
   func again() -> [[Item]] {
+    // What runs beside a change cannot be kept, however often it is tried.
+    guard watch.moved == nil else { return [] }
     let places = state.withLock { state in
       state.isInterrupted ? [] : state.failed.filter { $0.value <= task.retries }.keys.sorted()
     }

@@ -47,6 +47,7 @@ package final class Runner {
   private var ready = ReadyQueue()
   private var mapped: [Int: MappedProgress] = [:]
   private var tries: [Int: Int] = [:]
+  private var timesHeld: [Int: Int] = [:]
   /// How tasks that wait for another try ended last.
   private var lastEndings: [Int: TaskEnding] = [:]
   /// Tasks, or rounds of items, that are to be tried again, and when.
@@ -276,7 +277,9 @@ package final class Runner {
       // Looked at again in a while; its place is free for others, who may be the ones that are waited for elsewhere.
       running -= 1
       tries[place, default: 1] -= 1
-      delayed.append((MonotonicTime.now().advanced(by: .milliseconds(100)), place))
+      let count = timesHeld[place, default: 0]
+      timesHeld[place] = count + 1
+      delayed.append((MonotonicTime.now().advanced(by: .milliseconds(min(1000, 100 << min(count, 4)))), place))
     case .ended(let place, let ending):
       running -= 1
       hasUnsynced = true
