@@ -189,18 +189,25 @@ public final class Attempt: Sendable {
   func movedInputs() throws -> [String] {
     let now = try cache.look(at: spec, standardInput: assessment.standardInput).survey
     var names = Change.between(assessment.survey.fingerprint.components, now.fingerprint.components).map(\.label)
-    let present = Dictionary(now.identities.map { ($0.path, $0.identity) }) { first, _ in first }
-    // Where the content tells it already, the files need not.
-    for (path, before) in names.isEmpty ? assessment.survey.identities : [] {
-      guard let after = present[path] else { continue }
-      // The time of change too: a file moved away and back has kept everything else.
-      if before.inode != after.inode || before.modified != after.modified || before.changed != after.changed
-        || before.size != after.size
-      {
-        names.append(path.printable)
-      }
-    }
+    names += Self.rewritten(assessment.survey.identities, now.identities)
+    // Where the content tells it already, the files of upstream tasks need not be named.
+    if names.isEmpty { names = Self.rewritten(assessment.survey.upstreamIdentities, now.upstreamIdentities) }
     return Array(Set(names)).sorted()
+  }
+
+  /// Files that were written to between two looks, though they may hold the same. The time of change tells of one that
+  /// was moved away and back, too, which has kept everything else.
+  private static func rewritten(
+    _ before: [(path: ByteString, identity: FileIdentity)], _ after: [(path: ByteString, identity: FileIdentity)]
+  ) -> [String] {
+    let present = Dictionary(after.map { ($0.path, $0.identity) }) { first, _ in first }
+    return before.compactMap { path, before in
+      guard let after = present[path] else { return nil }
+      let isSame =
+        before.inode == after.inode && before.modified == after.modified && before.changed == after.changed
+        && before.size == after.size
+      return isSame ? nil : path.printable
+    }
   }
 
   /// Adds what was printed. Losing it is no reason to lose an honest failure, but a result without it is none.

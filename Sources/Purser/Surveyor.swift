@@ -24,6 +24,7 @@ struct Surveyor {
 
   private var components: [Component] = []
   private var identities: [(path: ByteString, identity: FileIdentity)] = []
+  private var upstreamIdentities: [(path: ByteString, identity: FileIdentity)] = []
   private var treeNodes: [Digest: [UInt8]] = [:]
   private var warnings: [String] = []
 
@@ -57,14 +58,15 @@ struct Surveyor {
     }
     for task in spec.upstream {
       let state = upstream[task]
-      identities += state?.identities ?? []
+      upstreamIdentities += state?.identities ?? []
       components.append(
         Component(.upstreamOutputs, ByteString(task), state?.outputsVersion.map { .digest($0) } ?? .absent))
       components.append(
         Component(.upstreamData, ByteString(task), state?.outputDataVersion.map { .text($0) } ?? .absent))
     }
     return Survey(
-      fingerprint: ActionKey.fingerprint(of: components), identities: identities, treeNodes: treeNodes,
+      fingerprint: ActionKey.fingerprint(of: components), identities: identities,
+      upstreamIdentities: upstreamIdentities, treeNodes: treeNodes,
       warnings: warnings)
   }
 
