@@ -11,7 +11,7 @@ import Synchronization
 /// next. While it is open, a thread of its own renews them.
 public final class Attempt: Sendable {
   private let isOpen = Mutex(true)
-  private let keeper = Mutex<LeaseKeeper?>(nil)
+  private let keeper = Mutex<RepeatingThread?>(nil)
   let cache: TaskCache
   let spec: TaskSpec
   let assessment: Assessment
@@ -36,7 +36,7 @@ public final class Attempt: Sendable {
   func keepLeases() {
     let records = cache.records
     let run = run
-    let kept = LeaseKeeper(seconds: Lessor.seconds / 4) {
+    let kept = RepeatingThread(everyMilliseconds: Int32(Lessor.seconds * 1000 / 4)) {
       try? records.renew(run, until: TaskCache.time(in: Lessor.seconds))
     }
     keeper.withLock { $0 = kept }

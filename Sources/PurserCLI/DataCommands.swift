@@ -25,7 +25,7 @@ let subtasksCommand = CommandSpec(
   guard invocation.operands.count > 1 else { return try session.listSubtasks(of: task, cache) }
   var keys = invocation.operands.dropFirst(2).map(\.escaped)
   if let path = invocation.value("from") {
-    keys += path == "-" ? session.lines(of: 0) : try session.keys(inFileOrGiven: path)
+    keys += path == "-" ? try session.lines(of: 0) : try session.keys(inFileOrGiven: path)
   }
   let verb = invocation.operands[1].escaped
   let verbs = ["create", "start", "done", "fail"]
@@ -142,16 +142,6 @@ extension Session {
         .missing, "'\(path?.printable ?? "")' cannot be read: \(String(cString: strerror(errno)))")
     }
     defer { if descriptor > 0 { close(descriptor) } }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 18)
-    while true {
-      let count = read(descriptor, &buffer, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else {
-        throw PurserError(.io, "the data cannot be read: \(String(cString: strerror(errno)))")
-      }
-      if count == 0 { return bytes }
-      bytes += buffer[..<count]
-    }
+    return try content(of: descriptor)
   }
 }

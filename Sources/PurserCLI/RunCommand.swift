@@ -71,19 +71,26 @@ extension Session {
       throw PurserError(.missing, "'\(word.printable)' cannot be read: \(String(cString: strerror(errno)))")
     }
     defer { close(descriptor) }
-    return lines(of: descriptor)
+    return try lines(of: descriptor)
   }
 
   /// The lines of a file that are not empty.
-  func lines(of descriptor: Int32) -> [String] {
+  func lines(of descriptor: Int32) throws -> [String] {
+    try content(of: descriptor).split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// What is in a file, from where it stands.
+  func content(of descriptor: Int32) throws -> [UInt8] {
     var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    var buffer = [UInt8](repeating: 0, count: 1 << 18)
     while true {
       let count = read(descriptor, &buffer, buffer.count)
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { break }
+      guard count >= 0 else {
+        throw PurserError(.io, "the input cannot be read: \(String(cString: strerror(errno)))")
+      }
+      if count == 0 { return bytes }
       bytes += buffer[..<count]
     }
-    return bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
   }
 }

@@ -32,15 +32,6 @@ public protocol ProgressStore: Sendable {
   ) throws(StoreError)
 }
 
-extension ProgressStore {
-  /// As ``setTaskData(_:version:of:_:now:)``, for data whose version is not known: dependents take it for absent.
-  public func setTaskData(
-    _ data: TaskData?, of key: TaskKey, _ kind: TaskDataKind, now: String
-  ) throws(StoreError) {
-    try setTaskData(data, version: nil, of: key, kind, now: now)
-  }
-}
-
 /// Which bins.
 public enum TaskDataKind: String, Sendable {
   /// What the task returned.

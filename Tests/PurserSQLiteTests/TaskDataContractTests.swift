@@ -64,7 +64,7 @@ struct TaskDataContractTests {
     #expect(try store.taskData(of: step.key, .subset) == list(2))
     #expect(try store.taskData(of: step.key, .result) == list(3))
     #expect(try store.record(step.key)?.outputDataVersion == "v")
-    try store.setTaskData(nil, of: step.key, .subset, now: Time.day(1))
+    try store.setTaskData(nil, version: nil, of: step.key, .subset, now: Time.day(1))
     #expect(try store.taskData(of: step.key, .subset) == nil)
     #expect(try store.record(step.key)?.taskdataCount == 3)
   }

@@ -101,53 +101,34 @@ final class DoneFile: Sendable {
 
 /// Looks at something forty times a second, on a thread of its own, while a command runs.
 final class Tail: Sendable {
-  private let shared: Shared
-
-  private final class Shared: Sendable {
-    let look: @Sendable () throws -> Void
-    let pipe: (reading: Int32, writing: Int32)
-    let failure = Mutex<(any Error)?>(nil)
-    /// Held by the thread while it works: whether it is to end.
-    let isStopped = Mutex(false)
-
-    init(_ look: @escaping @Sendable () throws -> Void, _ pipe: (Int32, Int32)) {
-      self.look = look
-      self.pipe = pipe
-    }
-
-    func run() {
-      var entry = pollfd(fd: pipe.reading, events: Int16(POLLIN), revents: 0)
-      while poll(&entry, 1, 25) == 0 {
-        isStopped.withLock { isStopped in
-          guard !isStopped else { return }
-          do { try look() } catch { failure.withLock { $0 = $0 ?? error } }
-        }
-      }
-      close(pipe.reading)
-    }
+  private struct State: Sendable {
+    var isStopped = false
+    var failure: (any Error)?
   }
+  /// Shared with the thread.
+  private final class Shared: Sendable {
+    /// Held while the thread is at work.
+    let state = Mutex(State())
+  }
+  private let shared = Shared()
+  private let thread: RepeatingThread
 
   init(_ look: @escaping @Sendable () throws -> Void) {
-    var ends: [Int32] = [-1, -1]
-    _ = pipe(&ends)
-    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-    shared = Shared(look, (ends[0], ends[1]))
-    guard ends[0] >= 0 else { return }
-    var thread = pthread_t()
-    let code = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        Unmanaged<Shared>.fromOpaque(argument).takeRetainedValue().run()
-        return nil
-      }, Unmanaged.passRetained(shared).toOpaque())
-    if code == 0 { pthread_detach(thread) }
+    thread = RepeatingThread(everyMilliseconds: 25) { [shared] in
+      shared.state.withLock { state in
+        guard !state.isStopped else { return }
+        do { try look() } catch { state.failure = state.failure ?? error }
+      }
+    }
   }
 
   /// Ends the thread, once it is not at work, and throws what went wrong there.
   func stop() throws {
-    if shared.pipe.writing >= 0 { close(shared.pipe.writing) }
-    shared.isStopped.withLock { $0 = true }
-    if let error = shared.failure.withLock({ $0 }) { throw error }
+    thread.stop()
+    let failure = shared.state.withLock { state in
+      state.isStopped = true
+      return state.failure
+    }
+    if let failure { throw failure }
   }
 }

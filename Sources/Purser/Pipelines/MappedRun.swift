@@ -16,12 +16,12 @@ final class MappedRun: Sendable {
   /// Those that this run is about: all, or the chosen ones.
   let items: [Item]
   let start = MonotonicTime.now()
-  private let total: Int
-  private let isSubset: Bool
+  let total: Int
+  let isSubset: Bool
   private let watch: InputWatch
-  private let outputs: ItemOutputs
+  let outputs: ItemOutputs
   private let log: SharedLog
-  private let state: Mutex<State>
+  let state: Mutex<State>
   private let logLock = Mutex(())
   private let startLock = Mutex(())
 
@@ -30,7 +30,7 @@ final class MappedRun: Sendable {
     let spool: LogSpool
   }
 
-  private struct State: @unchecked Sendable {
+  struct State: @unchecked Sendable {
     var counts = ItemCounts()
     /// What items returned, as JSON, by place.
     var data: [Int: String] = [:]
@@ -47,17 +47,7 @@ final class MappedRun: Sendable {
     var savedMicroseconds: Int64 = 0
   }
 
-  /// How a mapped task begins.
-  enum Beginning {
-    /// Nothing has to run.
-    case ended(TaskEnding)
-    /// The items of each process.
-    case bundles(MappedRun, [[Item]])
-    /// The decision was out of date, or another process is at it.
-    case again(isHeld: Bool)
-  }
-
-  private init(
+  init(
     _ worker: TaskWorker, _ task: PipelineTask, _ attempt: Attempt, items: [Item], total: Int, isSubset: Bool
   ) {
     self.worker = worker
@@ -72,238 +62,20 @@ final class MappedRun: Sendable {
     state = Mutex(State())
   }
 
-  private var cache: TaskCache { worker.cache }
-  private var spec: TaskSpec { task.spec }
+  var cache: TaskCache { worker.cache }
+  var spec: TaskSpec { task.spec }
 
-  // MARK: Begin
-
-  /// Decides about the task and, if it has to run, about each of its items; puts back what can be put back.
-  static func begin(_ task: PipelineTask, _ worker: TaskWorker) throws(PurserError) -> Beginning {
-    let cache = worker.cache
-    let spec = task.spec
-    guard let mapping = spec.mapping else { preconditionFailure("only mapped tasks are begun here") }
-    let assessment = try cache.assess(spec, worker.decisionOptions)
-    if case .fresh(let record) = assessment.decision, worker.options.subset == nil {
-      return .ended(.fresh(savedMicroseconds: record.result?.durationMicroseconds ?? 0))
-    }
-    let reasons = assessment.decision.reasons
-    try worker.refusePending(reasons, spec)
-    guard let data = try cache.data(of: mapping.upstream) else {
-      throw PurserError(
-        .missing,
-        "task '\(spec.id)' maps over the data of '\(mapping.upstream)', which has none; set 'cache_result: true' there and "
-          + "return a list")
-    }
-    let all = try ItemList(task: spec.id, mapping: mapping).items(
-      of: data, fingerprint: assessment.survey.fingerprint)
-    try ItemOutputs(spec).refuseRepeated(all)
-    let chosen = try Self.choose(worker.options.subset, among: all, spec)
-    try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
-    let opened = try worker.unlessHeld(spec) { willWait throws(PurserError) in
-      try cache.open(spec, assessment, kind: "run", isStopped: { true }, willWait: willWait)
-    }
-    guard let opened else { return .again(isHeld: true) }
-    guard let attempt = opened else {
-      return .again(isHeld: false)
-    }
-    do {
-      let run = MappedRun(
-        worker, task, attempt, items: chosen, total: all.count, isSubset: worker.options.subset != nil)
-      for warning in assessment.survey.warnings { worker.report(.warning(warning)) }
-      var isWhole = false
-      if case .restore(let result, _) = assessment.decision, try run.mayPutBack(result) {
-        isWhole = try run.putBack(result)
-      }
-      let pending = try run.settleKnown(all: all, isWhole: isWhole)
-      if !pending.isEmpty { worker.report(.started(task: spec.id, reasons: reasons)) }
-      return .bundles(run, run.bundles(of: pending))
-    } catch {
-      let error = PurserError(wrapping: error)
-      attempt.abandon(because: error.message)
-      throw error
-    }
-  }
-
-  private static func choose(
-    _ subset: [String]?, among items: [Item], _ spec: TaskSpec
-  ) throws(PurserError) -> [Item] {
-    guard let subset else { return items }
-    let places = Dictionary(items.map { (ByteString($0.key), $0.index) }) { first, _ in first }
-    var chosen: [Item] = []
-    var seen: Set<ByteString> = []
-    for key in subset where seen.insert(ByteString(key)).inserted {
-      guard let place = places[ByteString(key)] else {
-        let hint = Suggestion.hint(key, among: items.map(\.key))
-        throw PurserError(.missing, "task '\(spec.id)' has no item '\(key)'\(hint)")
-      }
-      chosen.append(items[place])
-    }
-    return chosen
-  }
-
-  private func bundles(of pending: [Item]) -> [[Item]] {
-    let size = task.bundleSize(for: pending.count, jobs: worker.options.jobs)
-    return stride(from: 0, to: pending.count, by: size).map { first in
-      Array(pending[first..<min(first + size, pending.count)])
-    }
-  }
+  // MARK: Run
 
   /// Whether what an item did is in its outputs, its data, or nowhere: then it need not be done again elsewhere. An
   /// output that belongs to no single item cannot be put back by items.
-  private var isRestorable: Bool {
+  var isRestorable: Bool {
     outputs.shared.isEmpty && (!outputs.ofItems.isEmpty || spec.keepsData || spec.isPure)
   }
 
-  /// Records the list, with those items as done that need not run; returns the others.
-  ///
-  /// - Parameter isWhole: whether the result of just these items was put back.
-  private func settleKnown(all: [Item], isWhole: Bool) throws -> [Item] {
-    let key = cache.key(spec.id)
-    var known: [ByteString: Subtask] = [:]
-    for subtask in try cache.records.subtasks(of: key) { known[ByteString(subtask.key)] = subtask }
-    let usable = isRestorable && worker.options.mayRestore
-    let results = usable ? try cache.records.itemResults(for: all.map(\.contentKey), of: key) : [:]
-    let mark = attempt.assessment.record?.invalidation?.at
-    let areSharedThere = try areSharedOutputsThere()
-    let isChosen = Set(items.map(\.index))
-    var list: [Subtask] = []
-    var pending: [Item] = []
-    for item in all {
-      let isWanted = isChosen.contains(item.index)
-      var subtask = known.removeValue(forKey: ByteString(item.key)) ?? Subtask(index: item.index, key: item.key)
-      subtask.index = item.index
-      let hasFailed = subtask.status == .failed && (subtask.contentKey ?? item.contentKey) == item.contentKey
-      let mustRun = isWanted && (worker.options.isForced || isSubset) || hasFailed
-      let isKept = subtask.isDone && subtask.contentKey == item.contentKey && (subtask.endTime ?? "") > (mark ?? "")
-      if isWhole {
-        if !isKept { subtask = done(item, subtask, results[item.contentKey]?.manifest ?? OutputManifest()) }
-        state.withLock { $0.counts.restored += 1 }
-      } else if !mustRun, isRestorable, let result = results[item.contentKey] {
-        switch try putBack(result, for: item, isChosen: isWanted) {
-        case .kept:
-          if !isKept { subtask = done(item, subtask, result.manifest) }
-          if isWanted { count(\.kept, item, result) }
-        case .restored:
-          subtask = done(item, subtask, result.manifest)
-          if isWanted { count(\.restored, item, result) }
-        case .no:
-          if isWanted { pending.append(item) }
-          subtask = reset(subtask)
-        }
-      } else if !mustRun, !isRestorable, isKept, areSharedThere {
-        if isWanted { count(\.kept, item, nil) }
-      } else {
-        if isWanted { pending.append(item) }
-        if isWanted, mustRun || subtask.isDone { subtask = reset(subtask) }
-      }
-      list.append(subtask)
-    }
-    state.withLock { $0.counts.total = items.count }
-    try removeDropped(Array(known.values), key)
-    // Nothing stands of what the items share: a leftover must not be taken for a part of it.
-    if !outputs.shared.isEmpty, pending.count == all.count, !spec.keepsOutputs {
-      let found = try cache.scan(places: outputs.shared, of: spec)
-      try cache.restorer.clear(outputs.shared, keeping: false, found: found.manifest, for: attempt.run)
-    }
-    try cache.records.setSubtasks(list, of: key, under: attempt.run)
-    return pending
-  }
-
-  /// Whether the outputs that belong to no single item are as they were recorded. Where nothing is recorded, after a run
-  /// that did not come to its end, the items are taken at their word, if there is something at all.
-  private func areSharedOutputsThere() throws -> Bool {
-    guard !outputs.shared.isEmpty else { return true }
-    let found = try cache.scan(places: outputs.shared, of: spec)
-    guard let manifest = attempt.assessment.record?.result?.manifest else { return found.missing.isEmpty }
-    return manifest.entries.filter { outputs.isShared($0.path) } == found.manifest.entries
-  }
-
-  /// Removes what items made that are not in the list any more; before the list forgets them, so that a run that fails,
-  /// or is killed, leaves none behind.
-  private func removeDropped(_ dropped: [Subtask], _ key: TaskKey) throws {
-    let keys = dropped.compactMap(\.contentKey)
-    guard !outputs.ofItems.isEmpty, !keys.isEmpty, !isSubset, !spec.keepsOutputs else { return }
-    try remove(try cache.records.itemResults(for: keys, of: key).values.flatMap(\.manifest.entries).map(\.path))
-  }
-
-  private func count(_ field: WritableKeyPath<ItemCounts, Int>, _ item: Item, _ result: ItemResult?) {
-    state.withLock { state in
-      state.counts[keyPath: field] += 1
-      if let data = result?.data { state.data[item.index] = data }
-      state.savedMicroseconds += result?.durationMicroseconds ?? 0
-    }
-  }
-
-  private func done(_ item: Item, _ old: Subtask, _ manifest: OutputManifest) -> Subtask {
-    var subtask = old
-    let now = TaskCache.now()
-    subtask.startTime = now
-    subtask.endTime = now
-    subtask.status = .done
-    subtask.error = nil
-    subtask.outputHash = outputHash(manifest)
-    subtask.contentKey = item.contentKey
-    return subtask
-  }
-
-  private func reset(_ old: Subtask) -> Subtask { Subtask(index: old.index, key: old.key) }
-
-  private func outputHash(_ manifest: OutputManifest) -> String? {
+  func outputHash(_ manifest: OutputManifest) -> String? {
     outputs.ofItems.isEmpty ? nil : manifest.digest.hex
   }
-
-  /// Whether the whole may be put back: only where items cannot be by themselves, and none was marked as failed, or ran
-  /// again, since the result was made.
-  private func mayPutBack(_ result: ActionResult) throws -> Bool {
-    guard !isSubset, !outputs.shared.isEmpty else { return false }
-    return try cache.records.subtasks(of: cache.key(spec.id)).allSatisfy { subtask in
-      subtask.status != .failed && (subtask.endTime ?? "") <= result.createdAt
-    }
-  }
-
-  /// Puts back the whole result, where the very same was made before; `false` if it is damaged.
-  private func putBack(_ result: ActionResult) throws -> Bool {
-    do {
-      let data = try cache.storedData(of: result)
-      let found = try cache.scan(spec, of: result.manifest)
-      try cache.restorer.restore(result.manifest, within: places().places, over: found.manifest, for: attempt.run)
-      state.withLock { state in
-        for (index, element) in (data?.elements ?? []).enumerated() { state.data[index] = element }
-      }
-      return true
-    } catch let error as StoreError {
-      guard error.code == .corrupt else { throw error }
-      worker.report(.warning("\(error.message); items of '\(spec.id)' that need it run again"))
-      return false
-    }
-  }
-
-  private enum PutBack {
-    case kept
-    case restored
-    case no
-  }
-
-  private func putBack(_ result: ItemResult, for item: Item, isChosen: Bool) throws -> PutBack {
-    guard !outputs.ofItems.isEmpty else { return .kept }
-    // With outputs, but none made: what the item did may be elsewhere.
-    if result.manifest.entries.isEmpty, !spec.keepsData, !spec.isPure { return .no }
-    guard let places = try? outputs.places(of: item) else { return .no }
-    let found = try cache.scan(places: places, of: spec)
-    if found.manifest.digest == result.manifest.digest { return .kept }
-    let needed = Set(result.manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))
-    guard isChosen, try cache.contents.hasAll(needed) else { return .no }
-    do throws(StoreError) {
-      try cache.restorer.restore(result.manifest, within: places, over: found.manifest, for: attempt.run)
-      return .restored
-    } catch {
-      guard error.code == .corrupt else { throw error }
-      worker.report(.warning("\(error.message); item '\(item.key)' of '\(spec.id)' runs again"))
-      return .no
-    }
-  }
-
-  // MARK: Run
 
   /// Carries out a bundle. Failures of items are recorded; what is thrown stops the task.
   func run(_ bundle: [Item]) throws {
@@ -336,7 +108,7 @@ final class MappedRun: Sendable {
     let left = ends?.unnamed ?? bundle
     guard !left.isEmpty else { return }
     let isGood = completion.exit.code == 0
-    var why = isGood ? ends?.failure : Self.reason(completion, task, own)
+    var why = isGood ? ends?.failure : Self.reason(completion, own)
     if isGood, task.isFunction { why = "its process ended without a word of it" }
     try settle(
       left.map { item in
@@ -382,10 +154,10 @@ final class MappedRun: Sendable {
     return good
   }
 
-  private static func reason(_ completion: Completion, _ task: PipelineTask, _ log: LogSpool) -> String {
+  private static func reason(_ completion: Completion, _ log: LogSpool) -> String {
     let line = log.tail(lines: 1, maxBytes: 200)
     let last = ByteString(bytes: line.last == UInt8(ascii: "\n") ? Array(line.dropLast()) : line).printable
-    let code = TaskWorker.describe(completion, task)
+    let code = TaskWorker.describe(completion)
     return last.isEmpty ? code : "\(code): \(last)"
   }
 
@@ -541,7 +313,7 @@ final class MappedRun: Sendable {
   private func concludeSubset(_ counts: ItemCounts, _ firstError: String?) throws -> TaskEnding {
     let key = cache.key(spec.id)
     try cache.records.setTaskData(
-      TaskData(isList: true, elements: items.map { JSON.string($0.key).serialized }), of: key, .subset,
+      TaskData(isList: true, elements: items.map { JSON.string($0.key).serialized }), version: nil, of: key, .subset,
       now: TaskCache.now())
     let done = try cache.records.subtasks(of: key).count { $0.isDone }
     _ = try attempt.finish(.partial(done: max(1, done), total: total), log: log.spool)
@@ -550,7 +322,7 @@ final class MappedRun: Sendable {
   }
 
   /// What the task's manifest is made of: what each item made, and what they share.
-  private func places() throws -> (places: [ByteString], patterns: [ByteString]) {
+  func places() throws -> (places: [ByteString], patterns: [ByteString]) {
     var places = outputs.shared
     for item in items { places += try outputs.places(of: item) }
     // Where all belongs to items, the manifest itself says where to look: the patterns may match what others make.
@@ -561,18 +333,19 @@ final class MappedRun: Sendable {
   /// stays, though this one's patterns may match it.
   private func removeLeftovers() throws {
     guard !outputs.ofItems.isEmpty, !spec.keepsOutputs else { return }
-    let patterns = outputs.ofItems.map { Template($0).path([:]) }
+    let patterns = outputs.ofItems.map(\.pattern)
     let isExpected = outputs.reach(of: items)
     guard try cache.scan(places: patterns, of: spec).manifest.entries.contains(where: { !isExpected($0.path) }) else {
       return
     }
     let records = try cache.records.records(storageKey: nil, pipeline: cache.project.pipeline)
-    try remove(records.filter { $0.key.task == spec.id }.flatMap { $0.result?.manifest.entries.map(\.path) ?? [] })
+    try remove(
+      records.filter { $0.key.task == spec.id }.flatMap { $0.result?.manifest.entries.map(\.path) ?? [] },
+      unless: isExpected)
   }
 
   /// Removes those of these paths that no item of the list makes; their content is saved first, and named.
-  private func remove(_ paths: [ByteString]) throws {
-    let isExpected = outputs.reach(of: items)
+  func remove(_ paths: [ByteString], unless isExpected: (ByteString) -> Bool) throws {
     let gone = Set(paths).filter { !isExpected($0) && !outputs.isShared($0) }
     guard !gone.isEmpty else { return }
     let found = try cache.scan(places: gone.map(\.asLiteralPattern), of: spec)

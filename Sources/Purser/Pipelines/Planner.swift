@@ -200,10 +200,9 @@ package final class Planner {
       current = store.mark()
     }
     guard let current, store.hasOnlyOwnWrites(since: mark) else { return }
-    let hasOwnPrograms = hasOwnPrograms
     let entries = plan.entries.indices.map { place -> PlanCache.Entry? in
       guard isFresh(place) else { return nil }
-      return entry(for: place, plan, hasOwnPrograms)
+      return entry(for: place, plan)
     }
     PlanCache.save(entries, at: keeping.path, key: keeping.key, mark: current)
   }
@@ -215,9 +214,9 @@ package final class Planner {
   }()
 
   /// A task as it is kept; `nil` for one that depends on more than files which the stat cache trusts.
-  private func entry(for place: Int, _ plan: Plan, _ hasOwnPrograms: Bool) -> PlanCache.Entry? {
+  private func entry(for place: Int, _ plan: Plan) -> PlanCache.Entry? {
     guard let state = plan.entries[place]?.recorded, let outputsVersion = state.outputsVersion else { return nil }
-    guard let files = files(of: place, plan, hasOwnPrograms) else { return nil }
+    guard let files = files(of: place, plan) else { return nil }
     if plan.entries[place]?.assessment != nil {
       guard files.allSatisfy({ cache.hasher.cache.digest(for: $0.identity) != nil }) else { return nil }
     }
@@ -228,7 +227,7 @@ package final class Planner {
 
   /// Whether no file of a task was touched since it was planned; `false` where that takes more than a look at each.
   func isStillUntouched(_ place: Int, _ plan: Plan) -> Bool {
-    guard let files = files(of: place, plan, hasOwnPrograms) else { return false }
+    guard let files = files(of: place, plan) else { return false }
     return files.allSatisfy { path, identity in
       (try? FileIdentity.of(path: cache.project.location(of: path), followLinks: false)) == identity
     }
@@ -236,7 +235,7 @@ package final class Planner {
 
   /// What the files of a task were when it was planned; `nil` for one that depends on more than files.
   private func files(
-    of place: Int, _ plan: Plan, _ hasOwnPrograms: Bool
+    of place: Int, _ plan: Plan
   ) -> [(path: ByteString, identity: FileIdentity)]? {
     if let known, known.isCovered(place), plan.entries[place]?.assessment == nil { return known.identities(of: place) }
     let spec = pipeline.tasks[place].spec

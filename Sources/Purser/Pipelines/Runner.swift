@@ -35,7 +35,7 @@ package final class Runner {
   private let report: @Sendable (RunEvent) -> Void
   private let worker: TaskWorker
   private let pool: WorkerPool
-  private let mailbox = Mailbox()
+  private let mailbox = Mailbox<Message>()
 
   private var plan = Plan(entries: [], expectedMicroseconds: 0, criticalPath: [])
   private var endings: [TaskEnding?] = []
@@ -79,44 +79,6 @@ package final class Runner {
     case began(Int, MappedRun, [[Item]])
     case bundle(Int, (any Error)?)
     case concluded(Int, TaskEnding)
-  }
-
-  /// Messages from many threads to one.
-  private final class Mailbox: Sendable {
-    private let messages = Mutex<[Message]>([])
-    private let pipe: (reading: Int32, writing: Int32)
-
-    init() {
-      var ends: [Int32] = [-1, -1]
-      _ = Glibc.pipe(&ends)
-      for end in ends {
-        _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-        _ = fcntl(end, F_SETFL, O_NONBLOCK)
-      }
-      pipe = (ends[0], ends[1])
-    }
-
-    deinit {
-      close(pipe.reading)
-      close(pipe.writing)
-    }
-
-    var descriptor: Int32 { pipe.reading }
-
-    func post(_ message: Message) {
-      messages.withLock { $0.append(message) }
-      var byte: UInt8 = 0
-      write(pipe.writing, &byte, 1)
-    }
-
-    func take() -> [Message] {
-      var buffer = [UInt8](repeating: 0, count: 512)
-      while read(pipe.reading, &buffer, buffer.count) == buffer.count {}
-      return messages.withLock { messages in
-        defer { messages = [] }
-        return messages
-      }
-    }
   }
 
   /// - Parameters:

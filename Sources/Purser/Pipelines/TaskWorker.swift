@@ -51,14 +51,11 @@ final class TaskWorker: Sendable {
     do {
       return try unlessHeld(task.spec) { isHeld throws(PurserError) in try decideAndDo(task, isHeld) }
     } catch {
-      if hasStopped() { return .interrupted }
+      if isStopped.load(ordering: .relaxed) { return .interrupted }
       let error = PurserError(wrapping: error)
       return .failed(error.message, exitCode: error.code.rawValue, items: nil)
     }
   }
-
-  /// Whether the run was told to stop.
-  func hasStopped() -> Bool { isStopped.load(ordering: .relaxed) }
 
   var decisionOptions: DecisionOptions {
     var decision = DecisionOptions()
@@ -154,7 +151,7 @@ final class TaskWorker: Sendable {
       let code = completion.exit.code
       guard code == 0 else {
         _ = try attempt.finish(.failure(exitCode: code), log: log)
-        return .failed(Self.describe(completion, task), exitCode: code, items: nil)
+        return .failed(Self.describe(completion), exitCode: code, items: nil)
       }
       let data: TaskData?
       do {
@@ -194,10 +191,9 @@ final class TaskWorker: Sendable {
   func run(
     _ command: Command, of task: String, item: String?, _ log: LogSpool, _ attempt: Attempt
   ) throws -> Completion {
-    let report = report
-    return try executor.run(
+    try executor.run(
       command, capture: log,
-      output: .lines { stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
+      output: .lines { [report] stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
       started: { _ in
         // It is not noted, as for a single step: what is left of a dead run is found by what it has in its environment.
         // But who was frozen since the lease was taken may have lost it, and must not begin.
@@ -206,7 +202,7 @@ final class TaskWorker: Sendable {
       })
   }
 
-  static func describe(_ completion: Completion, _ task: PipelineTask) -> String {
+  static func describe(_ completion: Completion) -> String {
     switch completion.exit {
     case .timedOut: "it ran longer than its time limit and was stopped"
     case .exited(let code): "exit code \(code)"
