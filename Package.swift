@@ -17,19 +17,20 @@ let package = Package(
   targets: [
     .executableTarget(
       name: "PurserCLI",
-      dependencies: ["Purser", "PurserPipeline", "PurserExecution", "PurserHashing", "PurserModel"],
+      dependencies: ["Purser", "PurserPipeline", "PurserCode", "PurserExecution", "PurserHashing", "PurserModel"],
       swiftSettings: settings
     ),
     .target(
       name: "Purser",
       dependencies: [
-        "PurserPipeline", "PurserExecution", "PurserStore", "PurserSQLite", "PurserBlobs", "PurserHashing",
-        "PurserModel", "CLinux", "CSpawn",
+        "PurserPipeline", "PurserCode", "PurserExecution", "PurserStore", "PurserSQLite", "PurserBlobs",
+        "PurserHashing", "PurserModel", "CLinux", "CSpawn",
       ],
       resources: [.embedInCode("Bridge/bridge.py")],
       swiftSettings: settings
     ),
     .target(name: "PurserPipeline", dependencies: ["PurserModel", "CYaml"], swiftSettings: settings),
+    .target(name: "PurserCode", dependencies: ["PurserHashing", "PurserModel", "CLinux"], swiftSettings: settings),
     .target(name: "PurserExecution", dependencies: ["PurserModel", "CSpawn"], swiftSettings: settings),
     .target(
       name: "PurserSQLite",
@@ -52,6 +53,8 @@ let package = Package(
     .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CYaml", providers: [.apt(["libyaml-dev"])]),
     .testTarget(name: "PurserPipelineTests", dependencies: ["PurserPipeline", "PurserModel"], swiftSettings: settings),
+    .testTarget(
+      name: "PurserCodeTests", dependencies: ["PurserCode", "PurserHashing", "PurserModel"], swiftSettings: settings),
     .testTarget(name: "PurserModelTests", dependencies: ["PurserModel"], swiftSettings: settings),
     .testTarget(name: "PurserHashingTests", dependencies: ["PurserHashing", "PurserModel"], swiftSettings: settings),
     .testTarget(

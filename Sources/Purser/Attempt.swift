@@ -17,9 +17,13 @@ public final class Attempt: Sendable {
   let assessment: Assessment
   package let run: OpenRun
   let startedAt: String
+  /// Of a task with a dep file: the files' clock before the work began; what is stamped with this time or a later one
+  /// may have changed during the work.
+  let readsFrom: Int64?
   let start: MonotonicTime
 
-  init(cache: TaskCache, spec: TaskSpec, assessment: Assessment, run: OpenRun) {
+  init(cache: TaskCache, spec: TaskSpec, assessment: Assessment, run: OpenRun, readsFrom: Int64?) {
+    self.readsFrom = readsFrom
     self.cache = cache
     self.spec = spec
     self.assessment = assessment
@@ -108,6 +112,7 @@ public final class Attempt: Sendable {
     do {
       if case .success = ending {
         try collect(outputs, into: &outcome, &report, &prepared)
+        if outcome.manifest != nil, spec.dependencyFile != nil { try addUsedFiles(to: &outcome, &report) }
         if outcome.manifest != nil, let data { try attach(data, to: &outcome, &prepared) }
       }
       if let log { try attach(log, to: &outcome, &report, &prepared) }
@@ -188,7 +193,10 @@ public final class Attempt: Sendable {
   /// file that was changed and changed back may have been read in between.
   func movedInputs() throws -> [String] {
     let now = try cache.look(at: spec, standardInput: assessment.standardInput).survey
-    var names = Change.between(assessment.survey.fingerprint.components, now.fingerprint.components).map(\.label)
+    let (was, isNow) = (assessment.survey, now)
+    var names = Change.between(
+      (was.declared ?? was.fingerprint).components, (isNow.declared ?? isNow.fingerprint).components
+    ).map(\.label)
     names += Self.rewritten(assessment.survey.identities, now.identities)
     // Where the content tells it already, the files of upstream tasks need not be named.
     if names.isEmpty { names = Self.rewritten(assessment.survey.upstreamIdentities, now.upstreamIdentities) }
@@ -248,7 +256,7 @@ public final class Attempt: Sendable {
     close()
   }
 
-  private static func error(_ kind: String, _ name: String, _ values: [String]) -> String {
+  static func error(_ kind: String, _ name: String, _ values: [String]) -> String {
     JSON.object([("kind", .string(kind)), (name, .array(values.map { .string($0) }))]).serialized
   }
 }
@@ -293,7 +301,9 @@ extension TaskCache {
       else {
         return nil
       }
-      let attempt = Attempt(cache: self, spec: spec, assessment: assessment, run: run)
+      let attempt = Attempt(
+        cache: self, spec: spec, assessment: assessment, run: run,
+        readsFrom: kind == "run" && spec.dependencyFile != nil ? nextTick() : nil)
       attempt.keepLeases()
       return attempt
     } catch {

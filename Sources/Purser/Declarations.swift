@@ -23,6 +23,18 @@ struct Declarations {
       throw PurserError(.usage, "a task's id must not be empty or hold control characters; choose another with --task")
     }
     for output in spec.outputs { try checkOutput(output, of: spec) }
+    for folder in spec.sourceRoots where folder.isAbsolutePath || folder == ".." || folder.hasPrefix("../") {
+      throw PurserError(
+        .refused,
+        "source root '\(folder.printable)' of task '\(spec.id)' is outside the project; what is used there is not "
+          + "followed: declare it with --code")
+    }
+    if let file = spec.dependencyFile, Glob.isPattern(file) || spec.mapping != nil {
+      throw PurserError(
+        .usage,
+        "the dep file '\(file.printable)' of task '\(spec.id)' has to be one file of a task that is not mapped; name it "
+          + "in full")
+    }
     for (paths, declaration) in [(spec.inputs, "input"), (spec.code, "code")] {
       for path in paths { try checkInput(path, declaration, of: spec) }
     }

@@ -1,3 +1,4 @@
+package import PurserCode
 package import PurserHashing
 package import PurserModel
 
@@ -9,6 +10,16 @@ package struct Survey: Sendable {
   package var identities: [(path: ByteString, identity: FileIdentity)]
   /// The same for outputs of upstream tasks.
   package var upstreamIdentities: [(path: ByteString, identity: FileIdentity)] = []
+  /// Of a task with a dep file: what is declared, without what the dep file named.
+  package var declared: Fingerprint?
+  /// What the dep file named, as far as it is not declared.
+  package var usedByCommand: [(path: ByteString, identity: FileIdentity)] = []
+  /// Files that the code uses, beside those that are declared.
+  package var usedCode: [CodeClosure.File] = []
+  /// Folders whose entries decided what the code uses.
+  package var codeFolders: [CodeClosure.Folder] = []
+  /// What of the code could not be followed, or does not count as it was asked to.
+  package var remarks: [CodeClosure.Remark] = []
   /// Listings of the folders among the components.
   package var treeNodes: [Digest: [UInt8]]
   /// What the user should know; one line each.

@@ -1,4 +1,5 @@
 import Glibc
+import PurserCode
 import PurserHashing
 import PurserModel
 
@@ -13,6 +14,8 @@ struct Surveyor {
   let standardInput: Digest?
   /// What was looked at before, for a whole plan; `nil` to look now.
   let table: FileTable?
+  /// Follows code to what it uses.
+  let follower: CodeFollower
 
   /// What a dependent sees of an upstream task.
   struct UpstreamState: Sendable {
@@ -22,15 +25,16 @@ struct Surveyor {
     var identities: [(path: ByteString, identity: FileIdentity)] = []
   }
 
-  private var components: [Component] = []
-  private var identities: [(path: ByteString, identity: FileIdentity)] = []
+  var components: [Component] = []
+  var identities: [(path: ByteString, identity: FileIdentity)] = []
   private var upstreamIdentities: [(path: ByteString, identity: FileIdentity)] = []
+  var code = UsedCode()
   private var treeNodes: [Digest: [UInt8]] = [:]
   private var warnings: [String] = []
 
   init(
     project: Project, hasher: FileHasher, environment: ProcessEnvironment, upstream: [String: UpstreamState],
-    standardInput: Digest?, table: FileTable? = nil
+    standardInput: Digest?, follower: CodeFollower, table: FileTable? = nil
   ) {
     self.project = project
     self.hasher = hasher
@@ -38,14 +42,14 @@ struct Surveyor {
     self.upstream = upstream
     self.standardInput = standardInput
     self.table = table
+    self.follower = follower
   }
 
   /// Surveys one task. O(declared files); contents are read only where the stat cache does not know them.
   mutating func survey(_ spec: TaskSpec) throws(PurserError) -> Survey {
     let filter = try Self.filter(for: spec, in: project)
-    for path in spec.code { try add(path, as: .code, of: spec, filter) }
+    try addCode(of: spec, filter)
     for path in spec.inputs { try add(path, as: .inputs, of: spec, filter) }
-    try addProgram(of: spec, filter)
     for name in spec.tools { try addTool(name, of: spec) }
     if !spec.command.isEmpty { components.append(Component(.argv, "", .list(spec.command))) }
     for argument in spec.arguments { components.append(Component(.argument, argument.name, .text(argument.value))) }
@@ -66,8 +70,20 @@ struct Surveyor {
     }
     return Survey(
       fingerprint: ActionKey.fingerprint(of: components), identities: identities,
-      upstreamIdentities: upstreamIdentities, treeNodes: treeNodes,
-      warnings: warnings)
+      upstreamIdentities: upstreamIdentities, usedCode: code.files, codeFolders: code.folders, remarks: code.remarks,
+      treeNodes: treeNodes, warnings: warnings)
+  }
+
+  private mutating func addCode(of spec: TaskSpec, _ filter: PathFilter) throws(PurserError) {
+    for path in spec.code { try add(path, as: .code, of: spec, filter) }
+    try addProgram(of: spec, filter)
+    try addUsedCode(of: spec, filter)
+  }
+
+  /// Looks at the code alone, and says what of it could not be followed.
+  mutating func surveyCode(of spec: TaskSpec) throws(PurserError) -> [CodeClosure.Remark] {
+    try addCode(of: spec, Self.filter(for: spec, in: project))
+    return code.remarks
   }
 
   /// What it returns and how it is mapped; nothing for a plain task.
@@ -158,6 +174,7 @@ struct Surveyor {
 
   private mutating func record(_ file: FileDigest, _ path: ByteString, as group: Component.Group) {
     identities.append((path, file.identity))
+    if group == .code { code.declared.append(CodeRequest.Start(path: path, content: file)) }
     components.append(
       Component(
         group == .code ? .codeFile : .inputFile, path,
@@ -190,7 +207,10 @@ struct Surveyor {
   ) throws(FileError) {
     let tree = try TreeHasher(hasher: hasher, projectRoot: project.root).tree(at: location, excluding: filter)
     treeNodes.merge(tree.nodes) { kept, _ in kept }
-    tree.identities.forEach { file, identity in identities.append((file, identity)) }
+    tree.identities.forEach { file, identity in
+      identities.append((file, identity))
+      if group == .code { code.addInTree(file) }
+    }
     components.append(Component(group == .code ? .codeTree : .inputTree, path, .digest(tree.digest)))
   }
 
@@ -205,7 +225,12 @@ struct Surveyor {
     else { return }
     switch FileKind.of(resolved) {
     case .directory: try addTree(path, at: resolved, as: group, filter)
-    default: record(try hasher.digest(of: resolved), path, as: group)
+    default:
+      record(try hasher.digest(of: resolved), path, as: group)
+      // Python looks for modules beside the file that a link leads to.
+      if group == .code, let inside = resolved.path(relativeTo: project.root) {
+        code.declared.append(CodeRequest.Start(path: inside, content: nil))
+      }
     }
   }
 

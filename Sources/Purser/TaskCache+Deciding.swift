@@ -1,3 +1,4 @@
+import PurserCode
 import PurserHashing
 public import PurserModel
 import PurserStore
@@ -21,6 +22,8 @@ struct Sight {
   var records: [String: TaskRecord]
   /// Every literal path that they declare.
   var table: FileTable
+  /// The code that they use.
+  var follower: CodeFollower
   /// What dependents see of the tasks decided so far; those that have to run are left out.
   var upstream: [String: Surveyor.UpstreamState] = [:]
 }
@@ -103,9 +106,14 @@ extension TaskCache {
     }
     var surveyor = Surveyor(
       project: project, hasher: hasher, environment: environment, upstream: upstream, standardInput: standardInput,
-      table: sight?.table)
-    return (try surveyor.survey(spec), record, pending)
+      follower: sight?.follower ?? follower(), table: sight?.table)
+    let survey = try surveyor.survey(spec)
+    guard spec.dependencyFile != nil else { return (survey, record, pending) }
+    return (try matching(survey, record, spec), record, pending)
   }
+
+  /// Follows code, as it is now.
+  func follower() -> CodeFollower { CodeFollower(root: project.root, hasher: hasher, summaries: summaries) }
 
   /// What is on disk where the task's outputs are declared.
   ///

@@ -1,5 +1,6 @@
 import Glibc
 import PurserBlobs
+package import PurserCode
 package import PurserHashing
 @_exported public import PurserModel
 import PurserSQLite
@@ -17,6 +18,8 @@ public final class TaskCache: Sendable {
   package let records: any RecordStore
   package let blobStore: any BlobStore
   package let hasher: FileHasher
+  /// What was found out about source files.
+  package let summaries: SummaryCache
   let contents: ContentStore
   /// Whether each end of a task is made durable by itself; else somebody calls `sync` for many of them.
   let commitsDurably = Atomic(true)
@@ -29,18 +32,20 @@ public final class TaskCache: Sendable {
       records: SQLiteRecordStore(
         directory: project.store, isDurable: environment["PURSER_DURABILITY"] != "fast", now: { TaskCache.now() }),
       blobs: LocalBlobStore(directory: project.store),
-      statCache: StatCache(path: project.store.appending(path: "stat-cache")))
+      statCache: StatCache(path: project.store.appending(path: "stat-cache")),
+      summaries: SummaryCache(path: project.store.appending(path: "code-cache")))
   }
 
   package init(
     project: Project, environment: ProcessEnvironment, records: any RecordStore, blobs: any BlobStore,
-    statCache: StatCache
+    statCache: StatCache, summaries: SummaryCache = SummaryCache(path: nil)
   ) {
     self.project = project
     self.environment = environment
     self.records = records
     blobStore = blobs
     hasher = FileHasher(cache: statCache)
+    self.summaries = summaries
     contents = ContentStore(
       records: records, blobs: blobs, temporaryFolder: project.store.appending(path: "tmp"))
   }
@@ -84,8 +89,9 @@ public final class TaskCache: Sendable {
     return "\(user?.escaped ?? "uid \(getuid())")@\(host)"
   }
 
-  /// Keeps what the stat cache has learnt. Failing costs time later, never a result.
+  /// Keeps what the stat cache has learnt, and what source files say. Failing costs time later, never a result.
   package func saveStatCache() {
     try? hasher.cache.save()
+    summaries.save()
   }
 }

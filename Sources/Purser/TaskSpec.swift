@@ -38,6 +38,23 @@ public struct TaskSpec: Sendable, Hashable {
   public var parameters: [Argument]
   /// What it maps over; `nil` for a task that is not mapped.
   public var mapping: Mapping?
+  /// What of its Python files counts.
+  public var codeDigest: CodeDigest
+  /// Folders in which Python looks for modules, beside those that are found.
+  public var sourceRoots: [ByteString]
+  /// A dep file in Make's syntax that the command writes: an output, and what it names is code of the task.
+  public var dependencyFile: ByteString?
+
+  /// What of a Python file counts as code. Files of other languages count by every byte.
+  public enum CodeDigest: Sendable, Hashable {
+    /// Every byte.
+    case raw
+    /// All but comments, docstrings and layout.
+    case normalized
+    /// Of the normalized text, what a function of the first file of `code` reaches; of a script (`nil`), what running it
+    /// reaches.
+    case function(String?)
+  }
 
   /// How a task is mapped over the elements of another task's data.
   public struct Mapping: Sendable, Hashable {
@@ -94,6 +111,8 @@ public struct TaskSpec: Sendable, Hashable {
     readsStandardInput = false
     keepsData = false
     parameters = []
+    codeDigest = .raw
+    sourceRoots = []
   }
 }
 
@@ -110,6 +129,11 @@ extension TaskSpec {
     spec.outputs = outputs.map(name)
     spec.workingDirectory = name(workingDirectory)
     spec.mapping?.outputs = (mapping?.outputs ?? []).map(name)
+    spec.sourceRoots = sourceRoots.map(name)
+    if let file = dependencyFile.map(name) {
+      spec.dependencyFile = file
+      if !spec.outputs.contains(file) { spec.outputs.append(file) }
+    }
     return spec
   }
 }
@@ -131,6 +155,13 @@ extension TaskSpec {
     if !parameters.isEmpty {
       members.append(("parameters", .array(parameters.map { list([$0.name, $0.value]) })))
     }
+    switch codeDigest {
+    case .raw: break
+    case .normalized: members.append(("codeDigest", .string("normalized")))
+    case .function(let name): members.append(("codeDigest", .string("function" + (name.map { ":" + $0 } ?? ""))))
+    }
+    if !sourceRoots.isEmpty { members.append(("sourceRoots", list(sourceRoots))) }
+    if let dependencyFile { members.append(("dependencyFile", .string(dependencyFile.escaped))) }
     if let mapping {
       members.append(
         (
@@ -169,6 +200,12 @@ extension TaskSpec {
     keepsOutputs = json["keepsOutputs"]?.bool ?? false
     readsStandardInput = json["readsStandardInput"]?.bool ?? false
     keepsData = json["keepsData"]?.bool ?? false
+    if let mode = json["codeDigest"]?.string {
+      let parts = mode.split(separator: ":", maxSplits: 1)
+      codeDigest = parts.first == "function" ? .function(parts.count == 2 ? String(parts[1]) : nil) : .normalized
+    }
+    sourceRoots = list("sourceRoots")
+    dependencyFile = json["dependencyFile"]?.string.flatMap { ByteString(escaped: $0) }
     if let stored = json["mapping"], let upstream = stored["upstream"]?.string {
       mapping = Mapping(
         upstream: upstream, names: (stored["names"]?.array ?? []).compactMap(\.string),

@@ -1,4 +1,5 @@
 import Purser
+import PurserCode
 import PurserModel
 
 let explainCommand = CommandSpec(
@@ -35,6 +36,16 @@ private func explanation(_ task: String, _ assessment: Assessment, _ last: RunRe
     ("task", .string(task)), ("decision", .string(assessment.decision.word)),
     ("reasons", .array(assessment.decision.reasons.map(\.json))),
     ("fingerprint", .string(assessment.survey.fingerprint.actionKey.hex)), ("lastRun", lastRun),
+    (
+      "remarks",
+      .array(
+        assessment.survey.remarks.map { remark in
+          .object([
+            ("file", .string(remark.path.escaped)), ("line", remark.line > 0 ? .integer(Int64(remark.line)) : .null),
+            ("message", .string(remark.message)),
+          ])
+        })
+    ),
   ])
 }
 
@@ -49,6 +60,10 @@ private func text(_ task: String, _ assessment: Assessment, _ last: RunRecord?, 
   var lines = ["\(console.paint(task, .bold)): \(verdict)"]
   let reasons = JSON.array(assessment.decision.reasons.map(\.json))
   lines += evidence(reasons, console)
+  if !assessment.survey.remarks.isEmpty {
+    lines.append(console.paint("What of its code does not count, or not as asked:", .dim))
+    lines += assessment.survey.remarks.map { "  \($0.text)" }
+  }
   if let last {
     var line = "Last \(last.kind) (number \(last.id)): \(last.state.rawValue.lowercased())"
     line += " \(session.age(last.finishedAt ?? last.startedAt)) ago"

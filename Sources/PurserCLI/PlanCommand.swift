@@ -1,4 +1,5 @@
 import Purser
+import PurserCode
 import PurserModel
 import PurserPipeline
 
@@ -73,13 +74,15 @@ extension Plan {
 }
 
 let lintCommand = CommandSpec(
-  name: "lint", summary: "check the pipeline file, with line and column", operands: "[GRAPH…]", takesOperands: true,
+  name: "lint", summary: "check the pipeline file, and what of its code cannot be followed, with line and column",
+  operands: "[GRAPH…]", takesOperands: true,
   discussion: "Exit code 0 without errors (warnings are none), 78 with."
 ) { invocation in
   let session = try Session(invocation)
   let project = try session.plainProject()
   let loader = PipelineLoader(project: project)
   var findings: [Diagnostic] = []
+  var remarks: [CodeClosure.Remark] = []
   var name = "purser.yaml"
   do {
     guard let source = try loader.source() else {
@@ -94,7 +97,15 @@ let lintCommand = CommandSpec(
         .usage, "\(name) has no graph '\(graph)'\(Suggestion.hint(graph, among: file.graphs.map(\.name)))")
     }
     for graph in file.graphs where wanted.isEmpty || wanted.contains(graph.name) {
-      for finding in file.checks(graph: graph.name) where !findings.contains(finding) { findings.append(finding) }
+      let checks = file.checks(graph: graph.name)
+      for finding in checks where !findings.contains(finding) { findings.append(finding) }
+      guard !checks.contains(where: { $0.severity == .error }) else { continue }
+      let pipeline = try Pipeline(graph, of: file, named: name, project: project, environment: session.environment)
+      let cache = TaskCache(project: project, environment: session.environment)
+      for remark in cache.codeRemarks(of: pipeline.tasks.map(\.spec)) where !remarks.contains(remark) {
+        remarks.append(remark)
+      }
+      cache.saveStatCache()
     }
   } catch let error as PipelineFileError {
     findings = error.diagnostics
@@ -110,15 +121,28 @@ let lintCommand = CommandSpec(
             findings.map { finding in
               .object([
                 ("severity", .string(finding.severity.rawValue)), ("message", .string(finding.message)),
-                ("line", finding.mark.map { .integer(Int64($0.line)) } ?? .null),
+                ("file", .string(name)), ("line", finding.mark.map { .integer(Int64($0.line)) } ?? .null),
                 ("column", finding.mark.map { .integer(Int64($0.column)) } ?? .null),
               ])
-            })
+            }
+              + remarks.map { remark in
+                .object([
+                  ("severity", .string("warning")), ("message", .string(remark.message)),
+                  ("file", .string(remark.path.escaped)),
+                  ("line", remark.line > 0 ? .integer(Int64(remark.line)) : .null), ("column", .null),
+                ])
+              })
         ),
       ]))
   } else {
     for finding in findings { session.console.print(finding.text(file: name)) }
-    if findings.isEmpty, session.console.verbosity != .quiet { session.console.print("\(name): no findings") }
+    for remark in remarks {
+      let place = remark.path.printable + (remark.line > 0 ? ":\(remark.line)" : "")
+      session.console.print("\(place): warning: \(remark.message)")
+    }
+    if findings.isEmpty, remarks.isEmpty, session.console.verbosity != .quiet {
+      session.console.print("\(name): no findings")
+    }
   }
   return errors == 0 ? 0 : PurserError.Code.pipeline.rawValue
 }

@@ -14,6 +14,9 @@ let stepOptions: [OptionSpec] = [
   .list("arg", "K=V", "a named value that matters"),
   .list("after", "TASK", "a task whose outputs and data this one uses"),
   .list("exclude", "GLOB", "what folders and globs leave out"),
+  .value("depfile", "PATH", "a dep file that the command writes (gcc -MMD -MF): what it names is code too"),
+  .list("source-root", "DIR", "a folder in which Python looks for modules, as by PYTHONPATH"),
+  .value("code-digest", "MODE", "what of Python code counts: raw, normalized or function"),
   .flag("pure", "no effect but outputs and what is printed: restorable everywhere"),
   .flag("keep-outputs", "leave outputs in place before the command runs"),
   .flag("stdin", "read standard input whole; it belongs to the key"),
@@ -47,6 +50,14 @@ extension Session {
       }
       return TaskSpec.Argument(
         name: ByteString(argument.bytes[..<equals]), value: ByteString(argument.bytes[(equals + 1)...]))
+    }
+    spec.dependencyFile = invocation.value("depfile").map { project.name(ofPath: $0) }
+    spec.sourceRoots = invocation.list("source-root").map { project.name(ofPath: $0) }
+    switch invocation.text("code-digest") {
+    case nil, "raw"?: break
+    case "normalized"?: spec.codeDigest = .normalized
+    case "function"?: spec.codeDigest = .function(nil)
+    case let mode?: throw UsageError(message: "--code-digest is raw, normalized or function, not '\(mode)'")
     }
     for name in spec.environment where name.isEmpty || name.bytes.contains(UInt8(ascii: "=")) {
       throw UsageError(message: "--env takes a variable's name, not '\(name.printable)'; its value is read by Purser")

@@ -50,6 +50,17 @@ package struct FileHasher: Sendable {
     try read(path, FileIdentity.of(path: path, followLinks: true))
   }
 
+  /// Whether a file's times prove that it was not touched at or after a time of the files' clock.
+  package func isOlder(_ identity: FileIdentity, at path: ByteString, than time: Int64) -> Bool {
+    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) }
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    let granularity = cache.clock.granularity(ofDescriptor: descriptor, device: identity.device)
+    // Where stamps are as fine as the clock, one that is smaller is older; else it may have been rounded down.
+    let isFine = granularity < SystemFileClock.coarsest && identity.changed % 1_000_000_000 != 0
+    return identity.changed < time - (isFine ? 0 : max(granularity, SystemFileClock.coarsest))
+  }
+
   private func read(_ path: ByteString, _ identity: FileIdentity) throws(FileError) -> FileDigest {
     let reader = FileReader(cache: cache, mayUseSecondThread: identity.size >= FileReader.overlapFrom && workers > 1)
     return try path.withPath { cPath throws(FileError) in

@@ -63,7 +63,7 @@ package final class StatCache: Sendable {
   }
 
   /// Whether a write at `began` or later is sure to be stamped otherwise. A time in the future never is.
-  private static func isSettled(_ time: Int64, at began: Int64, _ granularity: Int64) -> Bool {
+  static func isSettled(_ time: Int64, at began: Int64, _ granularity: Int64) -> Bool {
     let margin = time % 1_000_000_000 == 0 ? max(granularity, SystemFileClock.coarsest) : granularity
     let (limit, overflow) = began.subtractingReportingOverflow(margin)
     return !overflow && time < limit

@@ -69,10 +69,16 @@ public struct ByteReader: Sendable {
     return bytes.withUnsafeBytes { Digest(bytes: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + 32])) }
   }
 
+  /// As many bytes.
+  public mutating func readBytes(_ count: Int) -> [UInt8]? {
+    guard count >= 0, count <= bytes.count - offset else { return nil }
+    defer { offset += count }
+    return Array(bytes[offset..<offset + count])
+  }
+
   /// A length and as many bytes.
   public mutating func readLengthPrefixed() -> [UInt8]? {
-    guard let length: UInt64 = readInteger(), length <= UInt64(bytes.count - offset) else { return nil }
-    defer { offset += Int(length) }
-    return Array(bytes[offset..<offset + Int(length)])
+    guard let length: UInt64 = readInteger() else { return nil }
+    return Int(exactly: length).flatMap { readBytes($0) }
   }
 }

@@ -37,6 +37,9 @@ public struct Component: Sendable, Hashable {
     case workingDirectory = 0x1a
     case outputPattern = 0x1b
     case form = 0x1c
+    case codeForm = 0x1d
+    case codeDefinition = 0x1e
+    case usedFile = 0x1f
     case inputFile = 0x20
     case inputTree = 0x21
     case inputLink = 0x22
@@ -78,7 +81,7 @@ public struct Component: Sendable, Hashable {
 
   private func label(_ text: String) -> String {
     switch tag {
-    case .codeFile, .codeTree, .inputFile, .inputTree: text
+    case .codeFile, .codeTree, .inputFile, .inputTree, .codeForm, .codeDefinition, .usedFile: text
     case .codeLink, .inputLink: "link \(text)"
     case .codePattern, .inputPattern: "pattern \(text)"
     case .argv: "argv"

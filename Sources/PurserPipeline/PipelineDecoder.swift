@@ -14,6 +14,9 @@ struct PipelineDecoder {
     readStrings()
     var file = PipelineFile(dialect: dialect)
     file.cacheNamespace = readOptionalString()
+    file.sourceRoots = readStringList()
+    file.commonCode = readStringList()
+    file.codeDigest = readMode()
     file.pythonFolders = readStringList()
     file.rFolders = readStringList()
     file.tasks = readList { $0.readTask() }
@@ -127,6 +130,13 @@ struct PipelineDecoder {
     return graph
   }
 
+  private mutating func readMode() -> CodeDigestMode? {
+    guard let text = readOptionalString() else { return nil }
+    let mode = CodeDigestMode(rawValue: text)
+    if mode == nil { isDamaged = true }
+    return mode
+  }
+
   private mutating func readTask() -> TaskDefinition {
     let name = readString()
     var task = TaskDefinition(name: name, mark: readMark())
@@ -154,6 +164,8 @@ struct PipelineDecoder {
     if fields.contains(.timeout) { task.timeoutMilliseconds = Int64(readSigned()) }
     if fields.contains(.retries) { task.retries = readSigned() }
     if fields.contains(.priority) { task.priority = readSigned() }
+    if fields.contains(.codeDigest) { task.codeDigest = readMode() }
+    if fields.contains(.dependencyFile) { task.dependencyFile = readString() }
     task.isPure = fields.contains(.isPure)
     task.keepsOutputs = fields.contains(.keepsOutputs)
     return task

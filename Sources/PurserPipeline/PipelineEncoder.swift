@@ -26,6 +26,8 @@ struct TaskFields: OptionSet {
   static let priority = Self(rawValue: 1 << 22)
   static let isPure = Self(rawValue: 1 << 23)
   static let keepsOutputs = Self(rawValue: 1 << 24)
+  static let codeDigest = Self(rawValue: 1 << 25)
+  static let dependencyFile = Self(rawValue: 1 << 26)
 }
 
 /// Writes a parsed file; the format is described beside ``PipelineFile/encoded``.
@@ -83,6 +85,9 @@ struct PipelineEncoder {
 
   mutating func write(_ file: PipelineFile) {
     write(file.cacheNamespace)
+    write(file.sourceRoots)
+    write(file.commonCode)
+    write(file.codeDigest?.rawValue)
     write(file.pythonFolders)
     write(file.rFolders)
     write(file.tasks.count)
@@ -140,6 +145,7 @@ struct PipelineEncoder {
     if !task.tags.isEmpty { write(task.tags) }
     if let timeout = task.timeoutMilliseconds { write(signed: Int(timeout)) }
     for number in [task.retries, task.priority] where number != 0 { write(signed: number) }
+    for text in [task.codeDigest?.rawValue, task.dependencyFile] { if let text { write(text) } }
   }
 
   private func fields(of task: TaskDefinition) -> TaskFields {
@@ -172,6 +178,8 @@ struct PipelineEncoder {
     if task.priority != 0 { fields.insert(.priority) }
     if task.isPure { fields.insert(.isPure) }
     if task.keepsOutputs { fields.insert(.keepsOutputs) }
+    if task.codeDigest != nil { fields.insert(.codeDigest) }
+    if task.dependencyFile != nil { fields.insert(.dependencyFile) }
     return fields
   }
 }

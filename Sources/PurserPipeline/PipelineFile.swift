@@ -70,6 +70,12 @@ public struct PipelineFile: Sendable {
   public var tasks: [TaskDefinition]
   /// `settings.cache_namespace`: takes the graph's place in the `pipeline` column.
   public var cacheNamespace: String?
+  /// `settings.source_roots`: where Python looks for modules, beside the folders that are found by themselves.
+  public var sourceRoots: [String]
+  /// `settings.code`: files, folders or globs of code of every task, such as a lock file.
+  public var commonCode: [String]
+  /// `settings.code_digest`: for the tasks that do not say.
+  public var codeDigest: CodeDigestMode?
   /// `settings.py_tasks_dir`: where a Python `file` is looked for, after the root.
   public var pythonFolders: [String]
   /// `settings.r_tasks_dir`: where an R `file` is looked for, after the root.
@@ -82,10 +88,22 @@ public struct PipelineFile: Sendable {
     self.dialect = dialect
     graphs = []
     tasks = []
+    sourceRoots = []
+    commonCode = []
     pythonFolders = []
     rFolders = []
     warnings = []
   }
+}
+
+/// What of a Python file counts.
+public enum CodeDigestMode: String, Sendable, Hashable, CaseIterable {
+  /// Every byte.
+  case raw
+  /// All but comments, docstrings and layout.
+  case normalized
+  /// Of the normalized text, the function that is called and what it reaches.
+  case function
 }
 
 /// A graph: which tasks, and what each comes after. Parents are merged in.
@@ -212,6 +230,10 @@ public struct TaskDefinition: Sendable, Hashable {
   public var isPure: Bool
   /// Whether outputs are left in place before it runs.
   public var keepsOutputs: Bool
+  /// What of its Python files counts; `nil` where the file's setting does.
+  public var codeDigest: CodeDigestMode?
+  /// A dep file that it writes: its prerequisites are code of the task.
+  public var dependencyFile: String?
   /// Where it is defined.
   public var mark: SourceMark
 

@@ -25,6 +25,8 @@ enum TaskKey: String, CaseIterable {
   case priority
   case pure
   case keepOutputs = "keep_outputs"
+  case codeDigest = "code_digest"
+  case depfile
 }
 
 /// The keys at the top of a file.
@@ -54,9 +56,12 @@ enum ParentKey: String, CaseIterable {
   case args
 }
 
-/// The keys of `settings`. All but the first three are kptn's own, and change nothing here.
+/// The keys of `settings`. All from `flows_dir` on are kptn's own, and change nothing here.
 enum SettingKey: String, CaseIterable {
   case cacheNamespace = "cache_namespace"
+  case sourceRoots = "source_roots"
+  case code
+  case codeDigest = "code_digest"
   case pyTasksDir = "py_tasks_dir"
   case rTasksDir = "r_tasks_dir"
   case flowsDir = "flows_dir"

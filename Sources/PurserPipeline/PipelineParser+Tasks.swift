@@ -77,6 +77,8 @@ extension PipelineParser {
     case .priority: task.priority = integer(node, field(), -1_000_000...1_000_000) ?? 0
     case .pure: task.isPure = flag(node, field())
     case .keepOutputs: task.keepsOutputs = flag(node, field())
+    case .codeDigest: task.codeDigest = mode(node, field())
+    case .depfile: task.dependencyFile = text(node, field())
     }
   }
 
@@ -151,6 +153,11 @@ extension PipelineParser {
       warn(
         "'iterable_item' of \(name) has no effect without 'cache_result: true', which keeps the list to map over",
         at: mark)
+    }
+    if marks[.mapOver] != nil, let mark = marks[.depfile] {
+      error(
+        "'depfile' of \(name) is for a task that is not mapped; compile each file in a task of its own, or declare the "
+          + "headers under 'code'", at: mark)
     }
     if marks[.mapOver] == nil {
       for key in [TaskKey.bundleSize, .groupSize] {

@@ -67,6 +67,17 @@ extension PipelineParser {
     return false
   }
 
+  /// What of a Python file counts.
+  mutating func mode(_ node: YAMLNode, _ field: @autoclosure () -> String) -> CodeDigestMode? {
+    guard let text = text(node, field()) else { return nil }
+    if let mode = CodeDigestMode(rawValue: text) { return mode }
+    let known = CodeDigestMode.allCases.map(\.rawValue)
+    error(
+      "\(field()) is one of \(known.joined(separator: ", ")), not \(quoted(text))" + log.hint(text, among: known),
+      at: node.mark)
+    return nil
+  }
+
   mutating func integer(_ node: YAMLNode, _ field: @autoclosure () -> String, _ range: ClosedRange<Int>) -> Int? {
     if node.isNull { return nil }
     guard case .scalar(let scalar) = node.content, case .integer(let value) = scalar.value else {

@@ -92,6 +92,9 @@ struct PipelineParser {
       case .cacheNamespace:
         file.cacheNamespace = text(entry.value, field)
         if let name = file.cacheNamespace { checkName(name, field, at: entry.value.mark) }
+      case .sourceRoots: file.sourceRoots = texts(entry.value, field)
+      case .code: file.commonCode = texts(entry.value, field)
+      case .codeDigest: file.codeDigest = mode(entry.value, field)
       case .pyTasksDir: file.pythonFolders = texts(entry.value, field)
       case .rTasksDir: file.rFolders = texts(entry.value, field)
       default: continue

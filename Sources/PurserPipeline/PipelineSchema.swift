@@ -69,6 +69,7 @@ public enum PipelineSchema {
             { "type": "array", "items": { "type": ["string", "number", "boolean"], "minLength": 1 } }
           ]
         },
+        "mode": { "enum": ["raw", "normalized", "function", null] },
         "arguments": {
           "description": "Named values. {ref: TASK} stands for the data that a task returned, which has to be a \#
             dependency.",
@@ -88,6 +89,19 @@ public enum PipelineSchema {
               "description": "The name under which results are recorded, in place of the graph's: graphs that share \#
                 it share results.",
               "$ref": "#/definitions/text"
+            },
+            "source_roots": {
+              "description": "Folders in which Python looks for modules (as by PYTHONPATH), beside those that are \#
+                found: the folder of the file, the root, and those of pyproject.toml with their src.",
+              "$ref": "#/definitions/texts"
+            },
+            "code": {
+              "description": "Files, folders or globs of code of every task, such as a lock file.",
+              "$ref": "#/definitions/texts"
+            },
+            "code_digest": {
+              "description": "What of Python files counts, for tasks that do not say.",
+              "$ref": "#/definitions/mode"
             },
             "py_tasks_dir": {
               "description": "Folders in which a Python 'file' is looked for, after the root.",
@@ -289,6 +303,16 @@ public enum PipelineSchema {
             "keep_outputs": {
               "description": "Whether outputs are left in place before it runs.",
               "type": ["boolean", "null"]
+            },
+            "code_digest": {
+              "description": "What of its Python files counts: raw, every byte; normalized, all but comments, \#
+                docstrings and layout; function, of that the function that is called and what it reaches.",
+              "$ref": "#/definitions/mode"
+            },
+            "depfile": {
+              "description": "A dep file that the command writes (Make's syntax, as 'gcc -MMD -MF'): an output, and \#
+                what it names is code of the task.",
+              "$ref": "#/definitions/text"
             }
           }
         }

@@ -21,10 +21,13 @@ struct Migration: Sendable {
     Migration(
       version: 4, name: "004_progress",
       up: { PackageResources._04_progress_up_sql }, down: { PackageResources._04_progress_down_sql }),
+    Migration(
+      version: 5, name: "005_dependency_files",
+      up: { PackageResources._05_dependency_files_up_sql }, down: { PackageResources._05_dependency_files_down_sql }),
   ]
 
   /// The version that this build reads and writes.
-  static let current: Int64 = 4
+  static let current: Int64 = 5
 
   /// FNV-1a, 64 bits, of the up script: told apart from an edited one, not from a forged one.
   var checksum: String {

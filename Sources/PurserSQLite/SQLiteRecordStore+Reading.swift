@@ -130,6 +130,21 @@ extension SQLiteRecordStore {
     return results
   }
 
+  package func actionKeys(declaredAs key: Digest, limit: Int) throws(StoreError) -> [Digest] {
+    try read(else: []) { connection throws(StoreError) in
+      var statement = try connection.statement(
+        """
+        SELECT action_key FROM action_results WHERE declared_key = ? AND invalidated_at IS NULL ORDER BY id DESC LIMIT ?
+        """)
+      try statement.bind([.digest(key), .integer(Int64(limit))])
+      var keys: [Digest] = []
+      while try statement.step() {
+        if let key = statement.digest(0), !keys.contains(key) { keys.append(key) }
+      }
+      return keys
+    }
+  }
+
   package func invalidationHorizons(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: Int64] {
     try read(else: [:]) { connection throws(StoreError) in
       var found: [TaskKey: Int64] = [:]

@@ -196,11 +196,12 @@ extension SQLiteRecordStore {
       let result = try Self.recordResult(of: run, outcome, connection)
       try connection.run(
         """
-        UPDATE task_runs SET status = ?, exit_code = ?, duration_us = ?, log_digest = ?, error_info = ?,
-          started_at = ?, finished_at = ?, updated_at = ? WHERE id = ?
+        UPDATE task_runs SET status = ?, action_key = ?, exit_code = ?, duration_us = ?, log_digest = ?,
+          error_info = ?, started_at = ?, finished_at = ?, updated_at = ? WHERE id = ?
         """,
         [
-          .text(outcome.state.rawValue), .integer(orNull: outcome.exitCode.map(Int64.init)),
+          .text(outcome.state.rawValue), .digest(outcome.fingerprint.actionKey),
+          .integer(orNull: outcome.exitCode.map(Int64.init)),
           .integer(outcome.durationMicroseconds), .digest(orNull: outcome.log), .text(orNull: outcome.errorInfo),
           .text(outcome.startedAt), .text(now), .text(now), .integer(run.id),
         ])
@@ -227,15 +228,15 @@ extension SQLiteRecordStore {
     try connection.run(
       """
       INSERT INTO action_results (action_key, outputs_version, manifest, log_digest, duration_us, storage_key,
-        pipeline, task_id, run_id, created_at, data_digest, data_count)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        pipeline, task_id, run_id, created_at, data_digest, data_count, declared_key)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """,
       [
         .digest(outcome.fingerprint.actionKey), .digest(outputsVersion), .blob(manifest.encoded),
         .digest(orNull: outcome.log), .integer(outcome.durationMicroseconds),
       ] + run.key.values + [
         .integer(run.id), .text(outcome.finishedAt), .digest(orNull: outcome.dataDigest),
-        .integer(orNull: outcome.taskData.map { Int64($0.elements.count) }),
+        .integer(orNull: outcome.taskData.map { Int64($0.elements.count) }), .digest(orNull: outcome.declaredKey),
       ])
     let id = connection.lastInsertedRow
     var needed = Set(manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))

@@ -20,6 +20,9 @@ public protocol RecordStore: ProgressStore, Sendable {
   /// The results of each action that are not marked invalid, newest first.
   func results(for actionKeys: [Digest]) throws(StoreError) -> [Digest: [ActionResult]]
 
+  /// The whole keys of valid results of actions with this key of what is declared, newest first, at most `limit`.
+  func actionKeys(declaredAs key: Digest, limit: Int) throws(StoreError) -> [Digest]
+
   /// The last result number that is void for a task, if it was ever invalidated.
   func invalidationHorizons(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: Int64]
 

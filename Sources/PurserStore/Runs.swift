@@ -111,6 +111,8 @@ public struct RunOutcome: Sendable {
   public var durationMicroseconds: Int64
   /// What the task was made from.
   public var fingerprint: Fingerprint
+  /// Of a task with a dep file: the key of what is declared, without what the dep file named.
+  public var declaredKey: Digest?
   /// Listings of the folders in the fingerprint.
   public var treeNodes: [Digest: [UInt8]]
   /// What it made, for a new result.

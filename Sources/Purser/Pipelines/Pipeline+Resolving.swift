@@ -17,7 +17,7 @@ extension Pipeline {
     let scratch = Self.scratch(of: project, environment)
     let resolver = TaskResolver(
       dialect: file.dialect, project: project, scratch: scratch, definitions: definitions, config: graph.config,
-      graph: graph.name, year: Self.year(environment))
+      graph: graph.name, year: Self.year(environment), settings: file)
     var tasks: [PipelineTask] = []
     tasks.reserveCapacity(order.count)
     for node in order {
@@ -88,6 +88,8 @@ private struct TaskResolver {
   let config: ConfigValue
   let graph: String
   let year: ByteString
+  /// What holds for every task.
+  let settings: PipelineFile
 
   func task(
     _ definition: TaskDefinition, _ node: GraphDefinition.Node, dependencies: [Int]
@@ -102,6 +104,19 @@ private struct TaskResolver {
       definition.name, command: key(of: work), code: definition.code.map { ByteString($0) },
       inputs: definition.inputs.map { ByteString($0) }, upstream: node.dependencies)
     if let file = definition.file { spec.code.insert(ByteString(file), at: 0) }
+    spec.code += settings.commonCode.lazy.map { ByteString($0) }.filter { !spec.code.contains($0) }
+    spec.sourceRoots = settings.sourceRoots.map { ByteString($0) }
+    spec.dependencyFile = definition.dependencyFile.map { ByteString($0) }
+    switch definition.codeDigest ?? settings.codeDigest {
+    case .raw?, nil: break
+    case .normalized?: spec.codeDigest = .normalized
+    case .function?:
+      if case .python(_, let function) = work {
+        spec.codeDigest = .function(function)
+      } else {
+        spec.codeDigest = .function(nil)
+      }
+    }
     let templates = definition.outputs.map { output in
       dialect == .kptn ? location(inScratch: ByteString(output)) : ByteString(output)
     }

@@ -41,6 +41,7 @@ package final class PlanCache {
     for text in [
       project.root, ByteString(project.storageKey), ByteString(graph ?? ""), ByteString(graph == nil ? "0" : "1"),
       environment["PATH"] ?? "", environment["SCRATCH_DIR"] ?? "", environment["DATA_YEAR"] ?? "",
+      environment["PYTHONPATH"] ?? "",
     ] {
       writer.append(lengthPrefixed: text.bytes)
     }
@@ -212,7 +213,8 @@ package final class PlanCache {
 
   /// Writes a plan: a task's entry, or `nil` for one that has to be decided about. Failing costs time later.
   static func save(_ entries: [Entry?], at path: ByteString, key: Digest, mark: StoreMark) {
-    var numbers: [ByteString: UInt32] = [:]
+    var known: [ByteString: (number: UInt32, identity: FileIdentity)] = [:]
+    var fileCount: UInt32 = 0
     var files = ByteWriter()
     var tasks = ByteWriter()
     var links = ByteWriter()
@@ -229,8 +231,14 @@ package final class PlanCache {
       tasks.append(littleEndian: UInt32(entry?.dataVersion?.count ?? 0))
       if let data = entry?.dataVersion { strings += data.bytes }
       for (path, identity) in entry?.files ?? [] {
-        let number = numbers[path] ?? UInt32(numbers.count)
-        if numbers.updateValue(number, forKey: path) == nil {
+        let number: UInt32
+        // A file that was seen in two states while the plan was made stands there twice: one of them is past.
+        if let seen = known[path], seen.identity == identity {
+          number = seen.number
+        } else {
+          number = fileCount
+          fileCount += 1
+          known[path] = (number, identity)
           IdentityTable.append(identity, pathOffset: UInt32(strings.count), to: &files)
           strings += path.bytes
           strings.append(0)
@@ -241,7 +249,7 @@ package final class PlanCache {
     }
     strings.append(0)
     var body = ByteWriter()
-    for number in [version, UInt32(entries.count), UInt32(numbers.count), linkCount] {
+    for number in [version, UInt32(entries.count), fileCount, linkCount] {
       body.append(littleEndian: number)
     }
     body.append(littleEndian: UInt32(mark.bytes.count))

@@ -1,4 +1,5 @@
 import Glibc
+import PurserCode
 import PurserHashing
 package import PurserModel
 import PurserStore
@@ -46,7 +47,7 @@ package final class Planner {
     let records = try self.records(open)
     let table = FileTable(locations(open, records), hasher: cache.hasher)
     self.table = table
-    var sight = Sight(records: records, table: table)
+    var sight = Sight(records: records, table: table, follower: cache.follower())
     var plan = Plan(
       entries: Array(repeating: nil, count: pipeline.tasks.count), expectedMicroseconds: 0, criticalPath: [])
     for (place, task) in pipeline.tasks.enumerated() where selected[place] {
@@ -218,7 +219,9 @@ package final class Planner {
     guard let state = plan.entries[place]?.recorded, let outputsVersion = state.outputsVersion else { return nil }
     guard let files = files(of: place, plan) else { return nil }
     if plan.entries[place]?.assessment != nil {
-      guard files.allSatisfy({ cache.hasher.cache.digest(for: $0.identity) != nil }) else { return nil }
+      guard
+        files.allSatisfy({ $0.identity.kind == .directory || cache.hasher.cache.digest(for: $0.identity) != nil })
+      else { return nil }
     }
     return PlanCache.Entry(
       duration: plan.entries[place]?.expectedMicroseconds ?? 0, outputsVersion: outputsVersion,
@@ -251,6 +254,18 @@ package final class Planner {
     for path in spec.code + spec.inputs + spec.outputs {
       guard case .success(let look)? = table?[cache.project.location(of: path)], look.digest != nil else { return nil }
       files.append((path, look.identity))
+    }
+    guard let survey = plan.entries[place]?.assessment?.survey else {
+      return spec.code.isEmpty && spec.dependencyFile == nil ? files : nil
+    }
+    for file in survey.usedCode {
+      guard !file.isLink else { return nil }
+      files.append((file.path, file.content.identity))
+    }
+    files += survey.usedByCommand
+    for folder in survey.codeFolders {
+      guard folder.isSettled else { return nil }
+      files.append((folder.path.isEmpty ? "." : folder.path, folder.identity))
     }
     return files
   }

@@ -1,5 +1,3 @@
-package import PurserModel
-
 // Paths are lexical here: "." and ".." are removed by name, as a shell does, without asking the file system.
 extension ByteString {
   package var isAbsolutePath: Bool { bytes.first == UInt8(ascii: "/") }

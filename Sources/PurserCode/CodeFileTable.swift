@@ -1,0 +1,168 @@
+import Glibc
+import PurserHashing
+package import PurserModel
+import Synchronization
+
+/// Source files, each digested and scanned once.
+final class CodeFileTable {
+  /// Bytes of the largest file that is scanned: 64 MiB.
+  static let scanLimit: Int64 = 64 << 20
+
+  struct File {
+    var path: ByteString
+    var isLink: Bool
+    var language: Language?
+    /// Whether the first line tells the language.
+    var isLanguageOpen = false
+    var content: FileDigest?
+    var references = References()
+  }
+
+  private let root: ByteString
+  private let hasher: FileHasher
+  private let summaries: SummaryCache
+  private var numbers: [ByteString: Int] = [:]
+  private(set) var files: [File] = []
+  private var isLoaded: [Bool] = []
+
+  init(root: ByteString, hasher: FileHasher, summaries: SummaryCache) {
+    self.root = root
+    self.hasher = hasher
+    self.summaries = summaries
+  }
+
+  /// The number of a file that is there.
+  ///
+  /// - Parameters:
+  ///   - language: as who uses it takes it; the first who does decides.
+  ///   - content: as it was looked at, if it was.
+  func number(of path: ByteString, language: Language.Guess, isLink: Bool, content: FileDigest? = nil) -> Int {
+    if let number = numbers[path] { return number }
+    var file = File(path: path, isLink: isLink)
+    file.content = content
+    switch language {
+    case .known(let language): file.language = language
+    case .unknown: file.isLanguageOpen = true
+    case .none: break
+    }
+    numbers[path] = files.count
+    files.append(file)
+    isLoaded.append(false)
+    return files.count - 1
+  }
+
+  /// Digests and scans what was not yet, on all processors.
+  func load(_ wanted: [Int]) throws(FileError) {
+    let open = wanted.filter { !isLoaded[$0] }
+    guard !open.isEmpty else { return }
+    let unknown = open.filter { files[$0].content == nil }
+    for (number, result) in zip(unknown, hasher.digests(of: unknown.map { root.appending(path: files[$0].path) })) {
+      do {
+        files[number].content = try result.get()
+      } catch {
+        var named = error
+        named.path = files[number].path
+        throw named
+      }
+    }
+    var unread: [Int] = []
+    for number in open where !recall(number) { unread.append(number) }
+    if !unread.isEmpty { try scan(unread) }
+    for number in open { isLoaded[number] = true }
+  }
+
+  /// Takes what is known of a content; `false` if the file has to be read.
+  private func recall(_ number: Int) -> Bool {
+    guard let digest = files[number].content?.digest else { return false }
+    if files[number].isLanguageOpen {
+      guard let known = summaries.summary(.language, of: digest) else { return false }
+      files[number].language = known.first.flatMap { Language(rawValue: $0) }
+      files[number].isLanguageOpen = false
+    }
+    guard let language = files[number].language else { return true }
+    guard let known = summaries.summary(.references(language), of: digest),
+      let references = References(encoded: known)
+    else { return false }
+    files[number].references = references
+    return true
+  }
+
+  private struct Scanned {
+    var digest: Digest
+    var language: Language?
+    var references: References
+  }
+
+  /// Reads files and scans them. What is remembered is remembered for the bytes that were read.
+  private func scan(_ numbers: [Int]) throws(FileError) {
+    let jobs = numbers.map { number in
+      (path: root.appending(path: files[number].path), file: files[number])
+    }
+    let results = ParallelMap.map(jobs, workers: hasher.workers) { job in Self.scan(job.path, job.file) }
+    for (number, result) in zip(numbers, results) {
+      guard let scanned = result else { throw .changed(files[number].path) }
+      // Changed between the two readings: what was scanned is not what was digested.
+      guard scanned.digest == files[number].content?.digest else { throw .changed(files[number].path) }
+      if files[number].isLanguageOpen {
+        summaries.set(.language, of: scanned.digest, [scanned.language?.rawValue ?? 0])
+        files[number].isLanguageOpen = false
+        files[number].language = scanned.language
+      }
+      guard let language = scanned.language else { continue }
+      summaries.set(.references(language), of: scanned.digest, scanned.references.encoded)
+      files[number].references = scanned.references
+    }
+  }
+
+  private static func scan(_ path: ByteString, _ file: File) -> Scanned? {
+    guard let content = file.content else { return nil }
+    var language = file.language
+    if file.isLanguageOpen {
+      guard let start = SourceFile.read(path, limit: Language.firstLineLimit) else { return nil }
+      language = Language(firstBytes: start)
+    }
+    guard let language else { return Scanned(digest: content.digest, language: nil, references: References()) }
+    guard content.identity.size <= scanLimit else {
+      var references = References()
+      references.remarks = [
+        References.Remark(line: 0, "is larger than \(scanLimit >> 20) MiB, and is not looked through for what it uses")
+      ]
+      return Scanned(digest: content.digest, language: language, references: references)
+    }
+    guard let bytes = SourceFile.read(path, limit: Int(scanLimit) + 1) else { return nil }
+    return Scanned(
+      digest: SHA256.digest(of: bytes), language: language, references: References(of: bytes, in: language))
+  }
+}
+
+extension FileError {
+  static func changed(_ path: ByteString) -> FileError {
+    FileError(code: .unstable, path: path, message: "changed while it was read; run again when nobody writes to it")
+  }
+}
+
+/// Reads whole source files.
+package enum SourceFile {
+  /// The first bytes of a file, up to a limit; `nil` where it cannot be read.
+  package static func read(_ path: ByteString, limit: Int) -> [UInt8]? {
+    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) }
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    let size = min(limit, Int(status.st_size))
+    var failed = false
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      while count < size {
+        let got = Glibc.read(descriptor, buffer.baseAddress.map { $0 + count }, size - count)
+        if got < 0 {
+          if errno == EINTR { continue }
+          failed = true
+        }
+        if got <= 0 { break }
+        count += got
+      }
+    }
+    return failed ? nil : bytes
+  }
+}
