@@ -52,7 +52,7 @@ package struct CodeClosure: Sendable {
     package var text: String { "\(path.printable)\(line > 0 ? ":\(line)" : ""): \(message)" }
   }
 
-  /// What is used, without what was asked about itself; by path.
+  /// What is used, without what was asked about itself; in no order.
   package var files: [File] = []
   /// What was asked about, as far as it is of a language that is followed.
   package var roots: [File] = []

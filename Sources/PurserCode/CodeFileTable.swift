@@ -15,8 +15,14 @@ final class CodeFileTable {
     /// Whether the first line tells the language.
     var isLanguageOpen = false
     var content: FileDigest?
-    var references = References()
+    /// What it uses, by number in the table of uses.
+    var uses: [Int] = []
+    var remarks: [References.Remark] = []
+    var exports: [ByteString] = []
   }
+
+  /// Every use that a file has.
+  let uses = UseTable()
 
   private let root: ByteString
   private let hasher: FileHasher
@@ -80,10 +86,15 @@ final class CodeFileTable {
       files[number].isLanguageOpen = false
     }
     guard let language = files[number].language else { return true }
-    guard let known = summaries.summary(.references(language), of: digest),
-      let references = References(encoded: known)
-    else { return false }
-    files[number].references = references
+    guard let known = summaries.summary(.references(language), of: digest) else { return false }
+    return take(known, for: number)
+  }
+
+  private func take(_ encoded: [UInt8], for number: Int) -> Bool {
+    guard let found = References.decode(encoded, uses) else { return false }
+    files[number].uses = found.uses
+    files[number].remarks = found.remarks
+    files[number].exports = found.exports
     return true
   }
 
@@ -109,8 +120,9 @@ final class CodeFileTable {
         files[number].language = scanned.language
       }
       guard let language = scanned.language else { continue }
-      summaries.set(.references(language), of: scanned.digest, scanned.references.encoded)
-      files[number].references = scanned.references
+      let encoded = scanned.references.encoded
+      summaries.set(.references(language), of: scanned.digest, encoded)
+      _ = take(encoded, for: number)
     }
   }
 

@@ -30,7 +30,7 @@ package final class CodeFollower {
   package func closure(
     of request: CodeRequest, skipping skips: (ByteString) -> Bool
   ) throws(FileError) -> CodeClosure {
-    var consulted: Set<Int> = []
+    var consulted: [Int] = []
     let starts = request.files.map { start in
       files.number(of: start.path, language: Language.guess(path: start.path), isLink: false, content: start.content)
     }
@@ -51,11 +51,22 @@ package final class CodeFollower {
 
   /// What one walk through the code has come by.
   private struct Walk {
-    var folders: Set<Int>
+    /// By number; some more than once.
+    var folders: [Int]
     var roots: [Int] = []
     var found: [Int] = []
-    var isReached: Set<Int> = []
+    private var isReached: [Bool] = []
     var remarks: Set<CodeClosure.Remark> = []
+
+    init(folders: [Int]) { self.folders = folders }
+
+    /// `false` for one that was reached before.
+    mutating func reach(_ file: Int) -> Bool {
+      if file >= isReached.count { isReached += Array(repeating: false, count: file + 1024 - isReached.count) }
+      if isReached[file] { return false }
+      isReached[file] = true
+      return true
+    }
   }
 
   /// Walks through the code with one list of folders to search.
@@ -68,23 +79,23 @@ package final class CodeFollower {
     var added: [ByteString] = []
     var starred: [(file: Int, folder: Int)] = []
     var frontier: [Int] = []
-    for number in starts where walk.isReached.insert(number).inserted { frontier.append(number) }
+    for number in starts where walk.reach(number) { frontier.append(number) }
     walk.roots = frontier
     var isFirst = true
     while !frontier.isEmpty {
       try files.load(frontier)
       var next: [Int] = []
-      func reach(_ resolution: UseResolver.Resolution, from path: ByteString, line: Int) {
-        walk.folders.formUnion(resolution.folders)
+      func reach(_ resolution: UseResolver.Resolution, from path: ByteString) {
+        walk.folders += resolution.folders
         for remark in resolution.remarks {
-          walk.remarks.insert(CodeClosure.Remark(path: path, line: line, message: remark))
+          walk.remarks.insert(CodeClosure.Remark(path: path, line: 0, message: remark))
         }
-        for number in resolution.files where walk.isReached.insert(number).inserted {
+        for number in resolution.files where walk.reach(number) {
           if skips(files.files[number].path) {
             let left = files.files[number].path.printable
             walk.remarks.insert(
               CodeClosure.Remark(
-                path: path, line: line, message: "uses '\(left)', which is left out: an output, or excluded"))
+                path: path, line: 0, message: "uses '\(left)', which is left out: an output, or excluded"))
           } else {
             walk.found.append(number)
             next.append(number)
@@ -95,21 +106,17 @@ package final class CodeFollower {
       for number in frontier {
         let file = files.files[number]
         guard let language = file.language else { continue }
-        for remark in file.references.remarks {
-          walk.remarks.insert(CodeClosure.Remark(remark, in: file.path))
-        }
+        for remark in file.remarks { walk.remarks.insert(CodeClosure.Remark(remark, in: file.path)) }
         if isFirst, language == .python {
           var resolution = UseResolver.Resolution()
           resolver.packageFiles(above: file.path, &resolution)
-          reach(resolution, from: file.path, line: 0)
+          reach(resolution, from: file.path)
         }
-        for use in file.references.uses {
-          if case .searchFolder(let path, let base) = use {
-            if let folder = searchFolder(path, base, file.path, request, &walk) { added.append(folder) }
-          } else {
-            reach(resolver.resolution(of: use, in: file.path, language), from: file.path, line: 0)
-          }
+        let edges = resolver.edges(of: number)
+        for (path, base) in edges.searchFolders {
+          if let folder = searchFolder(path, base, file.path, request, &walk) { added.append(folder) }
         }
+        reach(edges.resolution, from: file.path)
       }
       // What a star import loads stands in the package's own file, which may be among those just found.
       let waiting = starred
@@ -117,8 +124,8 @@ package final class CodeFollower {
       try files.load(waiting.map(\.file))
       for (file, folder) in waiting {
         var resolution = UseResolver.Resolution()
-        for name in files.files[file].references.exports { _ = resolver.addSubmodule(name, in: folder, &resolution) }
-        reach(resolution, from: files.files[file].path, line: 0)
+        for name in files.files[file].exports { _ = resolver.addSubmodule(name, in: folder, &resolution) }
+        reach(resolution, from: files.files[file].path)
       }
       isFirst = false
       frontier = next
@@ -128,9 +135,9 @@ package final class CodeFollower {
 
   private func closure(_ walk: Walk) -> CodeClosure {
     var closure = CodeClosure()
-    closure.files = walk.found.compactMap(file).sorted { $0.path < $1.path }
+    closure.files = walk.found.compactMap(file)
     closure.roots = walk.roots.compactMap(file).filter { $0.language != nil }
-    closure.folders = walk.folders.compactMap { folders.closureFolder($0) }.sorted { $0.path < $1.path }
+    closure.folders = Set(walk.folders).compactMap { folders.closureFolder($0) }.sorted { $0.path < $1.path }
     closure.remarks = walk.remarks.sorted { ($0.path, $0.line, $0.message) < ($1.path, $1.line, $1.message) }
     return closure
   }
@@ -155,7 +162,7 @@ package final class CodeFollower {
 
   /// The folders of the declared files; the first folder above each that is no package; those above it that hold a
   /// project's description, and their `src`; the working directory; the root; and those that are named.
-  private func searchFolders(for request: CodeRequest, _ consulted: inout Set<Int>) -> [ByteString] {
+  private func searchFolders(for request: CodeRequest, _ consulted: inout [Int]) -> [ByteString] {
     var search: [ByteString] = []
     func add(_ folder: ByteString) {
       if !search.contains(folder) { search.append(folder) }

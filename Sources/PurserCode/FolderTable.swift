@@ -27,10 +27,10 @@ final class FolderTable {
 
   /// The number of a folder; `nil` where there is none. Adds it, or the nearest folder above it, to `consulted`: what
   /// may appear there appears in that one.
-  func folder(_ path: ByteString, _ consulted: inout Set<Int>) -> Int? {
+  func folder(_ path: ByteString, _ consulted: inout [Int]) -> Int? {
     let number = number(of: path)
     if listings[number] != nil {
-      consulted.insert(number)
+      consulted.append(number)
       return number
     }
     if !path.isEmpty { _ = folder(path.parentPath, &consulted) }

@@ -127,6 +127,8 @@ struct PythonAssignments {
   private mutating func countAll(_ range: Range<Int>, _ tokens: [PythonToken], _ source: PythonTokens) {
     for index in range where tokens[index].kind == .name && tokens[index].keyword == nil {
       if index > range.lowerBound, tokens[index - 1].isSymbol(".") { continue }
+      // `a.b = …` and `a[b] = …` leave `a` what it is.
+      if index + 1 < tokens.count, tokens[index + 1].isSymbol(".") || tokens[index + 1].isSymbol("[") { continue }
       count(tokens[index], source)
     }
   }

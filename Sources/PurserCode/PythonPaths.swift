@@ -44,6 +44,13 @@ struct PythonPaths {
     }
   }
 
+  /// The tokens of the value of a name that is given only one.
+  mutating func onlyValue(of token: PythonToken) -> Range<Int>? {
+    let assignments = self.assignments ?? PythonAssignments(tokens, source)
+    self.assignments = assignments
+    return assignments.onlyValue(of: source.string(of: token))
+  }
+
   private mutating func value(of range: Range<Int>) -> Value? {
     var index = range.lowerBound
     guard let value = sum(&index, range.upperBound), index == range.upperBound else { return nil }

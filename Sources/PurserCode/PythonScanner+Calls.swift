@@ -354,17 +354,23 @@ extension PythonScanner {
     }
   }
 
-  /// Whether tokens are `sys.path`, or a part or copy of it.
-  private func isSearchPath(_ range: Range<Int>) -> Bool {
-    guard range.count >= 1, tokens[range.lowerBound].kind == .name else { return false }
-    switch names.meaning(of: tokens[range.lowerBound], in: source) {
-    case "sys.path": return range.count == 1 || symbol(range.lowerBound + 1) == UInt8(ascii: "[")
-    case "sys":
-      guard range.count >= 3, symbol(range.lowerBound + 1) == UInt8(ascii: "."),
-        source.is(tokens[range.lowerBound + 2], "path")
-      else { return false }
-      return range.count == 3 || symbol(range.lowerBound + 3) == UInt8(ascii: "[")
-    default: return false
+  /// Whether tokens are `sys.path`, or a part or copy of it, or a name that only such a copy was put away in.
+  private mutating func isSearchPath(_ range: Range<Int>, mayBeName: Bool = true) -> Bool {
+    guard let first = range.first, tokens[first].kind == .name else { return false }
+    if source.is(tokens[first], "list"), range.count > 2, symbol(first + 1) == UInt8(ascii: "(") {
+      return isSearchPath(first + 2..<range.upperBound - 1, mayBeName: false)
     }
+    var end = first + 1
+    switch names.meaning(of: tokens[first], in: source) {
+    case "sys.path": break
+    case "sys":
+      guard range.count > 2, symbol(end) == UInt8(ascii: "."), source.is(tokens[end + 1], "path") else { return false }
+      end += 2
+    default:
+      guard mayBeName, range.count == 1, let value = paths.onlyValue(of: tokens[first]) else { return false }
+      return isSearchPath(value, mayBeName: false)
+    }
+    if end == range.upperBound || symbol(end) == UInt8(ascii: "[") { return true }
+    return end + 1 < range.upperBound && symbol(end) == UInt8(ascii: ".") && source.is(tokens[end + 1], "copy")
   }
 }

@@ -8,8 +8,8 @@ final class UseResolver {
   struct Resolution {
     /// By number in the file table.
     var files: [Int] = []
-    /// Folders that were asked, by number in the folder table.
-    var folders: Set<Int> = []
+    /// Folders that were asked, by number in the folder table; some more than once.
+    var folders: [Int] = []
     /// What is to be said about it.
     var remarks: [String] = []
     /// For a star import of packages: each package's first file and the folders of its submodules.
@@ -17,10 +17,17 @@ final class UseResolver {
   }
 
   private struct Key: Hashable {
-    var use: References.Use
+    /// By number in the table of uses.
+    var use: Int
     /// The folder of the file that says it; empty where that does not matter.
     var folder: ByteString
     var language: Language
+  }
+
+  /// What a file uses in all: of each use what ``resolution(of:in:_:)`` says, and folders added to the search.
+  final class Edges {
+    var resolution = Resolution()
+    var searchFolders: [(path: ByteString, base: References.Base)] = []
   }
 
   let files: CodeFileTable
@@ -30,6 +37,9 @@ final class UseResolver {
   let searchFolders: [ByteString]
   private let workingDirectory: ByteString
   private var known: [Key: Resolution] = [:]
+  private var absolute: [Resolution?] = []
+  private var edges: [Edges?] = []
+  private var found: [FindKey: Finding] = [:]
 
   init(files: CodeFileTable, folders: FolderTable, searchFolders: [ByteString], workingDirectory: ByteString) {
     self.files = files
@@ -38,26 +48,59 @@ final class UseResolver {
     self.workingDirectory = workingDirectory
   }
 
-  /// What a use means in a file of a language. O(search folders × parts of the name) the first time.
-  func resolution(of use: References.Use, in path: ByteString, _ language: Language) -> Resolution {
-    var key = Key(use: use, folder: "", language: language)
-    switch use {
-    case .module(_, let level, _) where level == 0: break
-    default: key.folder = path.parentPath
+  /// What a file uses in all. O(uses) the first time.
+  func edges(of number: Int) -> Edges {
+    if number < edges.count, let known = edges[number] { return known }
+    let file = files.files[number]
+    let made = Edges()
+    if let language = file.language {
+      for use in file.uses {
+        if case .searchFolder(let path, let base) = files.uses.uses[use] {
+          made.searchFolders.append((path, base))
+          continue
+        }
+        let part = resolution(of: use, in: file.path, language)
+        made.resolution.files += part.files
+        made.resolution.folders += part.folders
+        made.resolution.remarks += part.remarks
+        made.resolution.starred += part.starred
+      }
     }
+    if edges.count <= number { edges += Array(repeating: nil, count: number + 1 - edges.count) }
+    edges[number] = made
+    return made
+  }
+
+  private func resolution(of number: Int, in path: ByteString, _ language: Language) -> Resolution {
+    let use = files.uses.uses[number]
+    if case .module(_, 0, _) = use {
+      if number < absolute.count, let known = absolute[number] { return known }
+      let resolution = resolution(of: use, in: path, language)
+      if absolute.count <= number { absolute += Array(repeating: nil, count: number + 1 - absolute.count) }
+      absolute[number] = resolution
+      return resolution
+    }
+    let key = Key(use: number, folder: path.parentPath, language: language)
     if let resolution = known[key] { return resolution }
+    let resolution = resolution(of: use, in: path, language)
+    known[key] = resolution
+    return resolution
+  }
+
+  /// What a use means in a file of a language. O(search folders × parts of the name).
+  func resolution(of use: References.Use, in path: ByteString, _ language: Language) -> Resolution {
+    let folder = path.parentPath
     var resolution = Resolution()
     switch use {
     case .module(let parts, let level, let names):
       if level == 0 {
         addModule(parts, names, to: &resolution)
       } else {
-        addRelative(parts, level, names, from: key.folder, to: &resolution)
+        addRelative(parts, level, names, from: folder, to: &resolution)
       }
-    case .file(let target, let base): addFile(target, base, from: key.folder, language, to: &resolution)
+    case .file(let target, let base): addFile(target, base, from: folder, language, to: &resolution)
     case .searchFolder: break
     }
-    known[key] = resolution
     return resolution
   }
 
@@ -67,6 +110,17 @@ final class UseResolver {
     case package(folder: Int, file: Int)
     case namespace(folder: Int)
     case module([Int])
+  }
+
+  private struct FindKey: Hashable {
+    var folder: Int
+    var name: ByteString
+  }
+
+  private struct Finding {
+    var found: Found?
+    var folders: [Int]
+    var remarks: [String]
   }
 
   private func addModule(_ parts: [ByteString], _ names: [ByteString], to resolution: inout Resolution) {
@@ -172,6 +226,22 @@ final class UseResolver {
   /// What Python takes a name in a folder for: a package before an extension module before a module before a folder
   /// without a file of its own.
   private func find(_ name: ByteString, in folder: Int, _ resolution: inout Resolution) -> Found? {
+    let key = FindKey(folder: folder, name: name)
+    let finding: Finding
+    if let known = found[key] {
+      finding = known
+    } else {
+      var alone = Resolution()
+      let look = look(for: name, in: folder, &alone)
+      finding = Finding(found: look, folders: alone.folders, remarks: alone.remarks)
+      found[key] = finding
+    }
+    resolution.folders += finding.folders
+    resolution.remarks += finding.remarks
+    return finding.found
+  }
+
+  private func look(for name: ByteString, in folder: Int, _ resolution: inout Resolution) -> Found? {
     let path = folders.path(folder).appending(path: name)
     let module = folders.entry(name + ".py", in: folder)
     var namespace: Int?
