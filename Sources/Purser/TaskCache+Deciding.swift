@@ -235,7 +235,7 @@ extension TaskCache {
       // What a pending task will have made is not known yet, and may well be the same.
       let isUpstream = change.tag == .upstreamOutputs || change.tag == .upstreamData
       if isUpstream, pending.contains(change.name.escaped) { continue }
-      changes += try expand(change, survey)
+      changes += try expand(change, treeNodes: survey.treeNodes)
     }
     func group(_ group: Component.Group) -> [Change] { changes.filter { $0.tag.group == group } }
     var reasons: [Reason] = []
@@ -246,19 +246,21 @@ extension TaskCache {
   }
 
   /// A changed folder as the files in it that changed, where its old listing is still known.
-  private func expand(_ change: Change, _ survey: Survey) throws(StoreError) -> [Change] {
+  func expand(_ change: Change, treeNodes: [Digest: [UInt8]]) throws(StoreError) -> [Change] {
     guard change.tag == .codeTree || change.tag == .inputTree, case .digest(let was)? = change.was,
       case .digest(let now)? = change.now
     else { return [change] }
-    var old: [Digest: [UInt8]] = [:]
-    var pending = [was]
+    var nodes = treeNodes
+    var pending = [was, now]
+    var isSeen: Set<Digest> = []
     while let digest = pending.popLast() {
-      guard old[digest] == nil, let node = try records.treeNode(digest) else { continue }
-      old[digest] = node
+      guard isSeen.insert(digest).inserted else { continue }
+      if nodes[digest] == nil { nodes[digest] = try records.treeNode(digest) }
+      guard let node = nodes[digest] else { continue }
       pending += (Tree.decode(node: node) ?? []).filter { $0.kind == .directory }.map(\.digest)
     }
-    guard old[was] != nil else { return [change] }
-    let files = Tree.difference(from: was, to: now) { old[$0] ?? survey.treeNodes[$0] }
+    guard nodes[was] != nil, nodes[now] != nil else { return [change] }
+    let files = Tree.difference(from: was, to: now) { nodes[$0] }
     let tag: Component.Tag = change.tag == .codeTree ? .codeFile : .inputFile
     func value(_ digest: Digest?, _ kind: Tree.Entry.Kind?) -> Component.Value? {
       switch kind {

@@ -66,6 +66,41 @@ extension Survey {
 }
 
 extension Attempt {
+  private static func list(_ names: [String]) -> String {
+    names.prefix(3).joined(separator: ", ") + (names.count > 3 ? " and \(names.count - 3) more" : "")
+  }
+
+  /// How Purser names a path of the dep file. Where `..` may stand behind a link, the folder is asked: by its text the
+  /// path would lead elsewhere.
+  private func name(of path: ByteString) -> ByteString {
+    var location = cache.project.location(of: spec.workingDirectory).appending(path: path)
+    if path.bytes.split(separator: UInt8(ascii: "/")).contains(where: { $0.elementsEqual("..".utf8) }),
+      location.normalizedPath != location, let folder = Project.realPath(location.parentPath)
+    {
+      location = folder.appending(path: location.lastPathComponent)
+    }
+    let name = location.normalizedPath
+    return name.path(relativeTo: cache.project.root) ?? name
+  }
+
+  private func isFolder(_ path: ByteString) -> Bool {
+    let identity = try? FileIdentity.of(path: cache.project.location(of: path), followLinks: true)
+    return identity?.kind == .directory
+  }
+
+  /// Whether a link on the way to a file, or the file's own, was made since, or a folder was moved to its place.
+  private func isWayTouched(_ location: ByteString, since time: Int64) -> Bool {
+    var path = location
+    while path.count > 1 {
+      if let identity = try? FileIdentity.of(path: path, followLinks: false), identity.changed >= time {
+        // A folder in which only files came and went has another time of modification as well.
+        if identity.kind == .symbolicLink || (identity.kind == .directory && identity.modified < time) { return true }
+      }
+      path = path.parentPath
+    }
+    return false
+  }
+
   /// Reads what the command says that it used, and makes it part of the key. Nothing is stored if some of it may have
   /// changed since the command began.
   func addUsedFiles(to outcome: inout RunOutcome, _ report: inout Report) throws {
@@ -83,11 +118,13 @@ extension Attempt {
       guard let bytes = SourceFile.read(location, limit: 64 << 20) else {
         return drop("depfile", [file.escaped], "its dep file '\(file.printable)' cannot be read; look at what made it")
       }
-      let folder = spec.workingDirectory
-      paths = try DependencyFile.prerequisites(in: bytes).map { path in
-        let name = (folder == "." ? path : folder.appending(path: path)).normalizedPath
-        return name.path(relativeTo: cache.project.root) ?? name
+      // With kept outputs, one that another run has written may still be there.
+      guard let written = try? FileIdentity.of(path: location, followLinks: true), written.changed >= readsFrom else {
+        return drop(
+          "depfile", [file.escaped],
+          "its dep file '\(file.printable)' was not written by this run; let the command write it")
       }
+      paths = try DependencyFile.prerequisites(in: bytes).map { name(of: $0) }
     } catch {
       return drop(
         "depfile", [file.escaped],
@@ -98,19 +135,32 @@ extension Attempt {
       // Its own products are no reason to run again.
       !(spec.outputs.contains { path.isWithin($0) }) && !filter.skips(path, isDirectory: false)
     }
+    let gone = used.filter { FileKind.of(cache.project.location(of: $0)) == nil }.map(\.printable)
+    guard gone.isEmpty else {
+      return drop(
+        "depfile", gone,
+        "\(Self.list(gone)), which its dep file names, is not there as seen from '\(spec.workingDirectory.printable)', "
+          + "where the command runs; let it write paths from there")
+    }
+    let folders = used.filter { isFolder($0) }.map(\.printable)
+    guard folders.isEmpty else {
+      return drop(
+        "depfile", folders,
+        "its dep file names the folder \(Self.list(folders)); only files can be compared; declare it "
+          + "with --input, and keep it out of the dep file")
+    }
     var survey = assessment.survey
     survey.fingerprint = survey.declared ?? survey.fingerprint
     survey.usedByCommand = []
     survey = try survey.adding(used, of: spec, in: cache)
     let moved = survey.usedByCommand.filter { path, identity in
-      !cache.hasher.isOlder(identity, at: cache.project.location(of: path), than: readsFrom)
+      let location = cache.project.location(of: path)
+      return !cache.hasher.isOlder(identity, at: location, than: readsFrom) || isWayTouched(location, since: readsFrom)
     }.map(\.path.printable)
-    let gone = survey.fingerprint.components.filter { $0.tag == .usedFile && $0.value == .absent }.map(\.name.printable)
-    guard moved.isEmpty, gone.isEmpty else {
+    guard moved.isEmpty else {
       return drop(
-        "inputMoved", moved + gone,
-        "\((moved + gone).prefix(3).joined(separator: ", ")), which its dep file names, changed while it ran; run it again"
-      )
+        "inputMoved", moved,
+        "\(Self.list(moved)), which its dep file names, changed while it ran; run it again")
     }
     outcome.fingerprint = survey.fingerprint
     outcome.declaredKey = survey.declared?.actionKey

@@ -11,7 +11,9 @@ let checkCommand = CommandSpec(
   if invocation.command != nil {
     specs.append(try session.declaredSpec(cache.project))
   } else {
-    for task in try session.requiredTasks("check") { specs.append(try session.storedSpec(task, cache)) }
+    let tasks = try session.requiredTasks("check")
+    let declaration = try session.declarations(cache)
+    for task in tasks { specs.append(try session.required(declaration(task), task, cache)) }
   }
   var options = DecisionOptions()
   options.isForced = invocation.has("force")

@@ -96,6 +96,19 @@ extension Session {
     }
   }
 
+  /// How tasks are declared, by name: by the pipeline file, where it has the graph that is meant and the task, else as
+  /// stored with the record.
+  func declarations(_ cache: TaskCache) throws -> (String) throws(PurserError) -> TaskSpec? {
+    var specs: [String: TaskSpec] = [:]
+    if let (file, _) = try pipelineFile(plainProject()), hasGraph(in: file) {
+      for task in try planner().pipeline.tasks { specs[task.spec.id] = task.spec }
+    }
+    return { [specs] task throws(PurserError) in
+      if let spec = specs[task] { return spec }
+      return try cache.storedSpecification(of: task)
+    }
+  }
+
   /// Whether the file has the graph that is meant.
   func hasGraph(in file: PipelineFile) -> Bool { PipelineLoader.graph(chosenGraph, of: file) != nil }
 

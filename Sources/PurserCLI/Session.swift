@@ -27,9 +27,9 @@ struct Session {
     try TaskCache(project: project(), environment: environment)
   }
 
-  /// The declaration that was stored with a task's record.
-  func storedSpec(_ task: String, _ cache: TaskCache) throws -> TaskSpec {
-    guard let spec = try cache.storedSpecification(of: task) else { throw try unknownTask(task, cache) }
+  /// The declaration of a task, which has to be known.
+  func required(_ spec: TaskSpec?, _ task: String, _ cache: TaskCache) throws -> TaskSpec {
+    guard let spec else { throw try unknownTask(task, cache) }
     return spec
   }
 

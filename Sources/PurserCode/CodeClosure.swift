@@ -60,6 +60,9 @@ package struct CodeClosure: Sendable {
   package var folders: [Folder] = []
   /// By file and line.
   package var remarks: [Remark] = []
+
+  /// Nothing.
+  package init() {}
 }
 
 /// From where a task's code is followed.
@@ -77,11 +80,17 @@ package struct CodeRequest: Sendable, Hashable {
     package var path: ByteString
     /// As the caller has looked at it; `nil` to look now.
     package var content: FileDigest?
+    /// As what the command reads it, where that is known.
+    package var language: Language?
 
-    package init(path: ByteString, content: FileDigest?) {
+    package init(path: ByteString, content: FileDigest?, language: Language? = nil) {
       self.path = path
       self.content = content
+      self.language = language
     }
+
+    /// The language, as far as it can be told without a look at the content.
+    package var guess: Language.Guess { language.map { .known($0) } ?? Language.guess(path: path) }
   }
 
   package init(files: [Start], workingDirectory: ByteString, sourceFolders: [ByteString]) {

@@ -19,6 +19,8 @@ final class CodeFileTable {
     var uses: [Int] = []
     var remarks: [References.Remark] = []
     var exports: [ByteString] = []
+    /// Counts how often it was looked through: again where its language came to be known late.
+    var revision = 0
   }
 
   /// Every use that a file has.
@@ -30,6 +32,8 @@ final class CodeFileTable {
   private var numbers: [ByteString: Int] = [:]
   private(set) var files: [File] = []
   private var isLoaded: [Bool] = []
+  /// Counts the files whose language came to be known after they had been looked at.
+  private(set) var generation = 0
 
   init(root: ByteString, hasher: FileHasher, summaries: SummaryCache) {
     self.root = root
@@ -40,10 +44,19 @@ final class CodeFileTable {
   /// The number of a file that is there.
   ///
   /// - Parameters:
-  ///   - language: as who uses it takes it; the first who does decides.
+  ///   - language: as who uses it takes it; the first who knows decides.
   ///   - content: as it was looked at, if it was.
   func number(of path: ByteString, language: Language.Guess, isLink: Bool, content: FileDigest? = nil) -> Int {
-    if let number = numbers[path] { return number }
+    if let number = numbers[path] {
+      // Declared as a file of no known language, and now somebody reads it as one.
+      if case .known(let known) = language, files[number].language == nil {
+        files[number].language = known
+        files[number].isLanguageOpen = false
+        isLoaded[number] = false
+        generation += 1
+      }
+      return number
+    }
     var file = File(path: path, isLink: isLink)
     file.content = content
     switch language {
@@ -74,7 +87,10 @@ final class CodeFileTable {
     var unread: [Int] = []
     for number in open where !recall(number) { unread.append(number) }
     if !unread.isEmpty { try scan(unread) }
-    for number in open { isLoaded[number] = true }
+    for number in open {
+      isLoaded[number] = true
+      files[number].revision += 1
+    }
   }
 
   /// Takes what is known of a content; `false` if the file has to be read.

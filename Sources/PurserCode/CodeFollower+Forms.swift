@@ -3,8 +3,8 @@ package import PurserModel
 
 /// What of a Python file counts, where comments, docstrings and layout do not.
 package enum PythonForm: Sendable, Hashable {
-  /// The digest of its normal form.
-  case normal(Digest)
+  /// The digests of its normal form without and with docstrings, and what the file reads of itself and of others.
+  case normal(plain: Digest, documented: Digest, readings: PythonNormalForm.Readings)
   /// It cannot be told from its text what counts; so every byte does.
   case raw(CodeClosure.Remark)
 }
@@ -49,8 +49,11 @@ extension CodeFollower {
       SHA256.digest(of: bytes) == content.digest
     else { return nil }
     do throws(PythonSyntaxError) {
+      let forms = try PythonNormalForm.forms(of: bytes)
       writer.append(byte: 1)
-      writer.append(try PythonNormalForm.digest(of: bytes))
+      writer.append(byte: forms.readings.rawValue)
+      writer.append(forms.plain)
+      writer.append(forms.documented)
       return writer.bytes
     } catch {
       writer = ByteWriter()
@@ -61,7 +64,11 @@ extension CodeFollower {
   private static func form(_ summary: [UInt8], _ path: ByteString) -> PythonForm? {
     var reader = ByteReader(summary)
     switch reader.readByte() {
-    case 1?: return reader.readDigest().map { .normal($0) }
+    case 1?:
+      guard let readings = reader.readByte(), let plain = reader.readDigest(), let documented = reader.readDigest()
+      else { return nil }
+      return .normal(
+        plain: plain, documented: documented, readings: PythonNormalForm.Readings(rawValue: readings))
     case 0?:
       guard let line: UInt32 = reader.readInteger() else { return nil }
       let message = String(decoding: summary.dropFirst(5), as: UTF8.self)

@@ -7,8 +7,10 @@ package final class CodeFollower {
   let root: ByteString
   let hasher: FileHasher
   let summaries: SummaryCache
-  private let files: CodeFileTable
-  private let folders: FolderTable
+  let files: CodeFileTable
+  let folders: FolderTable
+  /// Made when functions are first asked for.
+  private(set) lazy var outlines = PythonOutlineTable(root: root, hasher: hasher, summaries: summaries, files: files)
   private var resolvers: [[ByteString]: UseResolver] = [:]
 
   /// - Parameter root: the project's root, absolute.
@@ -20,9 +22,6 @@ package final class CodeFollower {
     folders = FolderTable(root: root, hasher: hasher)
   }
 
-  /// How often folders that the code itself adds to the search may lead to code that adds others.
-  private static let rounds = 16
-
   /// Everything that the declared files use, directly and indirectly. O(files + uses); unchanged files are not read.
   ///
   /// - Parameter skips: whether a path is left out: the task's own outputs, what it excludes, the store.
@@ -32,25 +31,24 @@ package final class CodeFollower {
   ) throws(FileError) -> CodeClosure {
     var consulted: [Int] = []
     let starts = request.files.map { start in
-      files.number(of: start.path, language: Language.guess(path: start.path), isLink: false, content: start.content)
+      files.number(of: start.path, language: start.guess, isLink: false, content: start.content)
     }
     try files.load(starts)
     // Listing folders is only worth while where modules may be looked for.
     let isPython = starts.contains { files.files[$0].language == .python }
     var search = isPython ? searchFolders(for: request, &consulted) : []
-    for _ in 0..<Self.rounds {
+    while true {
       var walk = Walk(folders: consulted)
+      // Each round adds a folder of the project, so it ends by itself.
+      let generation = files.generation
       let more = try follow(request, starts, search, &walk, skips).filter { !search.contains($0) }
-      if more.isEmpty { return closure(walk) }
-      search += more
+      if more.isEmpty, files.generation == generation { return closure(walk) }
+      for folder in more where !search.contains(folder) { search.append(folder) }
     }
-    var walk = Walk(folders: consulted)
-    _ = try follow(request, starts, search, &walk, skips)
-    return closure(walk)
   }
 
   /// What one walk through the code has come by.
-  private struct Walk {
+  struct Walk {
     /// By number; some more than once.
     var folders: [Int]
     var roots: [Int] = []
@@ -75,7 +73,7 @@ package final class CodeFollower {
   private func follow(
     _ request: CodeRequest, _ starts: [Int], _ search: [ByteString], _ walk: inout Walk, _ skips: (ByteString) -> Bool
   ) throws(FileError) -> [ByteString] {
-    let resolver = resolver(search, request.workingDirectory)
+    let resolver = resolver(search, request)
     var added: [ByteString] = []
     var starred: [(file: Int, folder: Int)] = []
     var frontier: [Int] = []
@@ -110,11 +108,12 @@ package final class CodeFollower {
         if isFirst, language == .python {
           var resolution = UseResolver.Resolution()
           resolver.packageFiles(above: file.path, &resolution)
+          resolver.startupFiles(&resolution)
           reach(resolution, from: file.path)
         }
         let edges = resolver.edges(of: number)
-        for (path, base) in edges.searchFolders {
-          if let folder = searchFolder(path, base, file.path, request, &walk) { added.append(folder) }
+        for (path, base) in edges.searchFolders where language == .python {
+          added += searchFolders(path, base, file.path, request, &walk)
         }
         reach(edges.resolution, from: file.path)
       }
@@ -124,7 +123,11 @@ package final class CodeFollower {
       try files.load(waiting.map(\.file))
       for (file, folder) in waiting {
         var resolution = UseResolver.Resolution()
-        for name in files.files[file].exports { _ = resolver.addSubmodule(name, in: folder, &resolution) }
+        let exports = files.files[file].exports
+        // What cannot be known may be any of them.
+        for name in exports.contains("*") ? folders.moduleNames(in: folder) : exports {
+          _ = resolver.addSubmodule(name, in: folder, &resolution)
+        }
         reach(resolution, from: files.files[file].path)
       }
       isFirst = false
@@ -142,18 +145,23 @@ package final class CodeFollower {
     return closure
   }
 
-  private func file(_ number: Int) -> CodeClosure.File? {
+  func file(_ number: Int) -> CodeClosure.File? {
     let file = files.files[number]
     return file.content.map {
       CodeClosure.File(path: file.path, content: $0, language: file.language, isLink: file.isLink)
     }
   }
 
-  private func resolver(_ search: [ByteString], _ workingDirectory: ByteString) -> UseResolver {
-    let key = search + [workingDirectory]
+  func resolver(_ search: [ByteString], _ request: CodeRequest) -> UseResolver {
+    var startFolders: [ByteString] = []
+    for start in request.files where !startFolders.contains(start.path.parentPath) {
+      startFolders.append(start.path.parentPath)
+    }
+    let key = search + [request.workingDirectory, "/"] + startFolders
     if let resolver = resolvers[key] { return resolver }
     let resolver = UseResolver(
-      files: files, folders: folders, searchFolders: search, workingDirectory: workingDirectory)
+      files: files, folders: folders, searchFolders: search, workingDirectory: request.workingDirectory,
+      startFolders: startFolders)
     resolvers[key] = resolver
     return resolver
   }
@@ -162,14 +170,13 @@ package final class CodeFollower {
 
   /// The folders of the declared files; the first folder above each that is no package; those above it that hold a
   /// project's description, and their `src`; the working directory; the root; and those that are named.
-  private func searchFolders(for request: CodeRequest, _ consulted: inout [Int]) -> [ByteString] {
+  func searchFolders(for request: CodeRequest, _ consulted: inout [Int]) -> [ByteString] {
     var search: [ByteString] = []
     func add(_ folder: ByteString) {
       if !search.contains(folder) { search.append(folder) }
     }
     for start in request.files {
-      let guess = Language.guess(path: start.path)
-      if guess == .known(.python) || guess == .unknown { add(start.path.parentPath) }
+      if start.guess == .known(.python) || start.guess == .unknown { add(start.path.parentPath) }
     }
     add(request.workingDirectory)
     for folder in request.sourceFolders { add(folder) }
@@ -196,23 +203,30 @@ package final class CodeFollower {
     return search
   }
 
-  /// A folder that the code adds to the search, relative to the root; `nil` where it is none of the project's.
-  private func searchFolder(
+  /// The folders that the code adds to the search by one path, relative to the root; of a file that is a link, or behind
+  /// one, as seen from the link and from where it leads.
+  func searchFolders(
     _ path: ByteString, _ base: References.Base, _ file: ByteString, _ request: CodeRequest, _ walk: inout Walk
-  ) -> ByteString? {
-    let start = base == .workingDirectory ? request.workingDirectory : file.parentPath
-    var folder = start.appending(path: path).normalizedPath
-    if path.isAbsolutePath {
-      folder = path.normalizedPath.path(relativeTo: self.folders.root) ?? ".."
+  ) -> [ByteString] {
+    // A path from the working directory may be meant from the file's own: the program may have gone there.
+    let own = [file.parentPath] + [folders.realFolder(of: file)].compactMap(\.self)
+    let starts = base == .workingDirectory ? [request.workingDirectory] + own : own
+    var found: [ByteString] = []
+    var isOutside = true
+    for start in starts {
+      var folder = start.appending(path: path).normalizedPath
+      if path.isAbsolutePath { folder = path.normalizedPath.path(relativeTo: folders.root) ?? ".." }
+      if folder == ".." || folder.hasPrefix("../") { continue }
+      isOutside = false
+      if folders.folder(folder, &walk.folders) != nil, !found.contains(folder) { found.append(folder) }
     }
-    if folder == ".." || folder.hasPrefix("../") {
+    if found.isEmpty {
+      let problem = isOutside ? "which is outside of the project" : "which is not there"
       walk.remarks.insert(
         CodeClosure.Remark(
           path: file, line: 0,
-          message: "adds '\(path.printable)' to sys.path, which is outside of the project; declare with --code what is "
-            + "used there"))
-      return nil
+          message: "adds '\(path.printable)' to sys.path, \(problem); declare with --code what is used there"))
     }
-    return folders.folder(folder, &walk.folders) == nil ? nil : folder
+    return found
   }
 }

@@ -25,7 +25,8 @@ package struct DependencyFileError: Error, Sendable, Equatable, CustomStringConv
 ///   behind it (Clang writes a target `a:b.o` as it is), else the first one.
 /// - A backslash at the end of a line continues it.
 /// - 2N+1 backslashes before white space are N backslashes and that white space as part of a name, 2N are N at the end
-///   of a name. At the end of a line an even number stands for itself. So Make reads them, and GCC and Clang write them.
+///   of a name. At the end of a line an even number stands for itself. So Make reads them, and GCC and Clang write
+///   them.
 /// - `\#` and `\:` are `#` and `:`, `$$` is `$`. Other backslashes stand for themselves, those before `\#` too: Make
 ///   would halve them, but no compiler doubles them.
 /// - `#` starts a comment where a name could start. Within a name it is a character: rustc does not quote it.

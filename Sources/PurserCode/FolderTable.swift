@@ -63,9 +63,39 @@ final class FolderTable {
     }
   }
 
-  /// The names of a folder that begin with a stem and a dot, and end with a suffix.
-  func names(_ stem: ByteString, suffix: ByteString, in folder: Int) -> [ByteString] {
-    extensions(of: folder, suffix)[stem] ?? []
+  /// The extension modules of a name in a folder, for whichever Python: `fast.so`, `fast.abi3.so`,
+  /// `fast.cpython-311-x86_64-linux-gnu.so`.
+  func extensionModules(_ name: ByteString, in folder: Int) -> [ByteString] {
+    extensions(of: folder)[name] ?? []
+  }
+
+  /// Every name in a folder that may be a module.
+  func moduleNames(in folder: Int) -> [ByteString] {
+    var names = Set(extensions(of: folder).keys)
+    for (name, kind) in listings[folder]?.entries ?? [:] {
+      if name.bytes.suffix(3).elementsEqual(".py".utf8) {
+        names.insert(ByteString(name.bytes.dropLast(3)))
+      } else if kind != .file, !name.bytes.contains(UInt8(ascii: ".")), name != "__pycache__" {
+        names.insert(name)
+      }
+    }
+    return names.subtracting(["__init__", "__main__"]).sorted()
+  }
+
+  /// A name of a folder that Python takes for the same: identifiers are normalized, file names need not be.
+  func canonicalName(_ name: ByteString, in folder: Int) -> ByteString? {
+    guard let listing = listings[folder] else { return nil }
+    let wanted = String(decoding: name.bytes, as: UTF8.self)
+    return listing.entries.keys.first { entry in
+      guard entry.bytes.contains(where: { $0 >= 0x80 }) else { return false }
+      let stem = entry.bytes.suffix(3).elementsEqual(".py".utf8) ? ByteString(entry.bytes.dropLast(3)) : entry
+      return stem != name && String(decoding: stem.bytes, as: UTF8.self) == wanted
+    }.map { $0.bytes.suffix(3).elementsEqual(".py".utf8) ? ByteString($0.bytes.dropLast(3)) : $0 }
+  }
+
+  /// The folder that a file really lies in, links resolved; `nil` outside of the project.
+  func realFolder(of path: ByteString) -> ByteString? {
+    Self.realPath(root.appending(path: path)).flatMap { $0.path(relativeTo: root) }?.parentPath
   }
 
   /// Whether a folder has an entry with such an end. O(entries).
@@ -75,15 +105,43 @@ final class FolderTable {
 
   private var byStem: [Int: [ByteString: [ByteString]]] = [:]
 
-  private func extensions(of folder: Int, _ suffix: ByteString) -> [ByteString: [ByteString]] {
+  private func extensions(of folder: Int) -> [ByteString: [ByteString]] {
     if let known = byStem[folder] { return known }
     var names: [ByteString: [ByteString]] = [:]
-    for name in listings[folder]?.entries.keys ?? [:].keys where name.bytes.suffix(suffix.count) == suffix.bytes[...] {
-      names[ByteString(name.bytes.prefix { $0 != UInt8(ascii: ".") }), default: []].append(name)
+    for name in listings[folder]?.entries.keys ?? [:].keys where name.bytes.suffix(3).elementsEqual(".so".utf8) {
+      let stem = name.bytes.prefix { $0 != UInt8(ascii: ".") }
+      let suffix = name.bytes[stem.endIndex...]
+      let isModule =
+        suffix.elementsEqual(".so".utf8) || suffix.elementsEqual(".abi3.so".utf8)
+        || suffix.starts(with: ".cpython-".utf8) || suffix.starts(with: ".pypy".utf8)
+      if isModule { names[ByteString(stem), default: []].append(name) }
     }
     byStem[folder] = names
     return names
   }
+
+  /// The path by which a folder's inner folder is to be followed: its own, unless it is a link back to a folder on the
+  /// way to it, which then stands for it; `nil` behind more links than anybody has.
+  func innerPath(_ name: ByteString, in folder: Int) -> ByteString? {
+    let path = paths[folder].appending(path: name)
+    guard let listing = listings[folder], listing.entries[name] != .some(.directory) else { return path }
+    guard let real = Self.realPath(root.appending(path: path)).flatMap({ $0.path(relativeTo: root) }) else {
+      return path
+    }
+    var above = paths[folder]
+    var links = 0
+    while true {
+      let realAbove =
+        above.isEmpty ? "" : Self.realPath(root.appending(path: above)).flatMap { $0.path(relativeTo: root) }
+      if realAbove == real { return above }
+      if realAbove != nil, realAbove != above { links += 1 }
+      if above.isEmpty { return links > Self.maximumLinks ? nil : path }
+      above = above.parentPath
+    }
+  }
+
+  /// Folders on one way that are behind links.
+  private static let maximumLinks = 8
 
   private func target(of path: ByteString, isLink: Bool) -> Entry? {
     if let known = resolved[path] { return known }

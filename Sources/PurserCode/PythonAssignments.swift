@@ -7,9 +7,13 @@ import PurserModel
 struct PythonAssignments {
   private var counts: [ByteString: Int] = [:]
   private var values: [ByteString: Range<Int>] = [:]
+  private var imported: Set<ByteString> = []
+  private var hasStarImport = false
 
   /// The tokens of the value of a name that is given only one.
-  func onlyValue(of name: ByteString) -> Range<Int>? { counts[name] == 1 ? values[name] : nil }
+  func onlyValue(of name: ByteString) -> Range<Int>? {
+    counts[name] == 1 && !imported.contains(name) && !hasStarImport ? values[name] : nil
+  }
 
   /// Whether the file gives it a value, other than by an import.
   func isAssigned(_ name: ByteString) -> Bool { counts[name] != nil }
@@ -46,7 +50,14 @@ struct PythonAssignments {
   private mutating func read(_ range: Range<Int>, of tokens: [PythonToken], _ source: PythonTokens) {
     guard let first = range.first.map({ tokens[$0] }) else { return }
     switch first.keyword {
-    case .import, .from: return
+    case .import, .from:
+      for index in range {
+        if tokens[index].isSymbol("*") { hasStarImport = true }
+        if tokens[index].kind == .name, tokens[index].keyword == nil {
+          imported.insert(source.string(of: tokens[index]))
+        }
+      }
+      return
     case .global, .nonlocal, .del: return countAll(range, tokens, source)
     default: break
     }

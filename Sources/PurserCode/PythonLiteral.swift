@@ -57,7 +57,7 @@ enum PythonLiteral {
       // One to three octal digits.
       var value: UInt32 = 0
       index = start
-      while index < min(start + 3, end), let digit = digit(bytes[index]), digit < 8 {
+      while index < min(start + 3, end), let digit = PythonEscapes.hexadecimal(bytes[index]), digit < 8 {
         value = value << 3 | digit
         index += 1
       }
@@ -81,7 +81,7 @@ enum PythonLiteral {
     guard start + digits <= end else { return nil }
     var value: UInt32 = 0
     for index in start..<start + digits {
-      guard let digit = digit(bytes[index]) else { return nil }
+      guard let digit = PythonEscapes.hexadecimal(bytes[index]) else { return nil }
       value = value << 4 | digit
     }
     return append(value, to: &text) ? start + digits : nil
@@ -91,14 +91,5 @@ enum PythonLiteral {
     guard let scalar = Unicode.Scalar(value) else { return false }
     text.append(contentsOf: String(Character(scalar)).utf8)
     return true
-  }
-
-  private static func digit(_ byte: UInt8) -> UInt32? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(byte - UInt8(ascii: "0"))
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt32(byte - UInt8(ascii: "a") + 10)
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt32(byte - UInt8(ascii: "A") + 10)
-    default: nil
-    }
   }
 }

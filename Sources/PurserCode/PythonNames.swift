@@ -10,6 +10,7 @@ struct PythonNames {
   /// The modules whose names matter, and what else does by itself.
   private static let roots = [
     "sys", "site", "importlib", "runpy", "imp", "pkgutil", "builtins", "exec", "execfile", "__import__", "__all__",
+    "__path__", "os",
   ]
   /// What is rarely named so without being it, however it came into the file.
   private static let members = [
@@ -18,7 +19,7 @@ struct PythonNames {
     "SourceFileLoader": "importlib.machinery.SourceFileLoader",
   ]
   /// Modules that only paths are made with.
-  private static let pathRoots = ["os", "pathlib"]
+  private static let pathRoots = ["pathlib"]
 
   init() {
     for root in Self.roots { add(ByteString(root), root) }
@@ -76,7 +77,16 @@ struct PythonNames {
     return modules
   }()
 
-  private mutating func bind(_ name: ByteString, _ meaning: String) {
+  /// Other modules have `sys` as a name of theirs too: `from os import sys`.
+  static func normal(_ path: String) -> String {
+    guard let range = path.firstRange(of: ".sys"), path[range.upperBound...].first.map({ $0 == "." }) ?? true else {
+      return path
+    }
+    return String(path[path.index(after: range.lowerBound)...])
+  }
+
+  private mutating func bind(_ name: ByteString, _ path: String) {
+    let meaning = Self.normal(path)
     if meaning == "os" || meaning.hasPrefix("os.") || meaning.hasPrefix("pathlib") {
       meanings[name] = meaning
     } else {

@@ -28,7 +28,10 @@ package enum PythonNormalForm {
 
   /// The form of a source that was read and checked before.
   package static func bytes(of source: PythonTokens) -> [UInt8] {
-    let keepsDocstrings = keepsDocstrings(in: source)
+    bytes(of: source, keepsDocstrings: keepsDocstrings(in: source))
+  }
+
+  private static func bytes(of source: PythonTokens, keepsDocstrings: Bool) -> [UInt8] {
     var form: [UInt8] = []
     form.reserveCapacity(source.bytes.count + 2 * source.tokens.count)
     form.append(keepsDocstrings ? 1 : 0)
@@ -38,10 +41,35 @@ package enum PythonNormalForm {
 
   /// The digest of the form of a source that was read and checked before.
   package static func digest(of source: PythonTokens) -> Digest {
+    digest(of: source, keepsDocstrings: keepsDocstrings(in: source))
+  }
+
+  private static func digest(of source: PythonTokens, keepsDocstrings: Bool) -> Digest {
     var hash = SHA256()
     hash.update(ByteString(domain))
-    hash.update(bytes(of: source))
+    hash.update(bytes(of: source, keepsDocstrings: keepsDocstrings))
     return hash.finalize()
+  }
+
+  /// What another file of the program may do with the text of this one.
+  package struct Readings: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// It works with docstrings.
+    package static let docstrings = Readings(rawValue: 1)
+    /// It works with source text, comments and line numbers.
+    package static let source = Readings(rawValue: 2)
+  }
+
+  /// Both forms of a source, and what it reads: which form counts depends on all the files of a program, since what
+  /// one of them defines may be read by another.
+  package static func forms(
+    of source: [UInt8]
+  ) throws(PythonSyntaxError) -> (plain: Digest, documented: Digest, readings: Readings) {
+    let tokens = try checked(source)
+    var readings: Readings = keepsDocstrings(in: tokens) ? .docstrings : []
+    if readsSource(in: tokens) { readings.insert(.source) }
+    return (digest(of: tokens, keepsDocstrings: false), digest(of: tokens, keepsDocstrings: true), readings)
   }
 
   private static func checked(_ source: [UInt8]) throws(PythonSyntaxError) -> PythonTokens {
@@ -120,10 +148,10 @@ package enum PythonNormalForm {
   /// what reads docstrings (`docopt`, `getdoc`, `doctest`, parser generators, prompts of language models), also within
   /// a formatted string, and where a string holds `__doc__`.
   package static func keepsDocstrings(in source: PythonTokens) -> Bool {
-    for token in source.tokens {
+    for (index, token) in source.tokens.enumerated() {
       switch token.kind {
       case .name:
-        if isReader(token, in: source) { return true }
+        if isReader(token, in: source) || isHelp(index, in: source) { return true }
       case .string, .formattedString:
         guard contains(source.bytes, token.range, "__doc__") else {
           if token.kind == .formattedString, source.fieldTokens(of: token).contains(where: { isReader($0, in: source) })
@@ -140,9 +168,47 @@ package enum PythonNormalForm {
     return false
   }
 
+  /// `help(…)`, the function; as the name of an argument it is another thing.
+  private static func isHelp(_ index: Int, in source: PythonTokens) -> Bool {
+    let tokens = source.tokens
+    guard source.is(tokens[index], "help"), index + 1 < tokens.count, tokens[index + 1].isSymbol("(") else {
+      return false
+    }
+    return index == 0 || !(tokens[index - 1].isSymbol(".") || tokens[index - 1].keyword == .def)
+  }
+
+  /// Whether a file works with the text of programs: by `inspect`, by code objects, or by opening `__file__`.
+  package static func readsSource(in source: PythonTokens) -> Bool {
+    var opensFile = false
+    var namesFile = false
+    for token in source.tokens {
+      switch token.kind {
+      case .newline:
+        (opensFile, namesFile) = (false, false)
+      case .name where token.keyword == nil:
+        let name = source.string(of: token)
+        if sourceReaders.contains(name) { return true }
+        if name == "open" || name == "read_text" || name == "read_bytes" { opensFile = true }
+        if name == "__file__" { namesFile = true }
+        if opensFile, namesFile { return true }
+      case .formattedString:
+        for field in source.fieldTokens(of: token) where field.kind == .name {
+          if sourceReaders.contains(source.string(of: field)) { return true }
+        }
+      default: continue
+      }
+    }
+    return false
+  }
+
+  private static let sourceReaders: Set<ByteString> = [
+    "getsource", "getsourcelines", "getcomments", "findsource", "getblock", "linecache", "co_consts", "co_code",
+    "co_firstlineno", "co_lines", "co_positions", "f_lineno", "tb_lineno",
+  ]
+
   private static let readers: Set<ByteString> = [
-    "__doc__", "docopt", "getdoc", "doctest", "ply", "yacc", "lex", "dspy", "langchain", "langchain_core",
-    "pydantic_ai", "smolagents",
+    "__doc__", "docopt", "getdoc", "get_docstring", "cleandoc", "doctest", "ply", "yacc", "lex", "dspy", "langchain",
+    "langchain_core", "pydantic", "pydantic_ai", "smolagents", "fastapi", "instructor",
   ]
   private static let readerLengths = 3...14
 
@@ -150,7 +216,7 @@ package enum PythonNormalForm {
     guard token.kind == .name, token.keyword == nil, readerLengths.contains(token.count) else { return false }
     switch source.bytes[token.start] {
     case UInt8(ascii: "_"), UInt8(ascii: "d"), UInt8(ascii: "g"), UInt8(ascii: "l"), UInt8(ascii: "p"),
-      UInt8(ascii: "s"), UInt8(ascii: "y"):
+      UInt8(ascii: "s"), UInt8(ascii: "y"), UInt8(ascii: "c"), UInt8(ascii: "f"), UInt8(ascii: "i"):
       return readers.contains(source.string(of: token))
     default:
       return false
@@ -204,20 +270,17 @@ package enum PythonNormalForm {
   private static func skipDocstring(in source: PythonTokens, at start: Int, isInline: Bool) -> Int {
     let tokens = source.tokens
     var index = start
-    while index < tokens.count, tokens[index].kind == .string, !isBytes(tokens[index], source) { index += 1 }
+    while index < tokens.count, tokens[index].kind == .string {
+      // A character's name that Python does not know is an error, in a docstring too: so it counts.
+      let range = tokens[index].range
+      if PythonEscapes.isBytes(source.bytes, range) || contains(source.bytes, range, "\\N{") { return start }
+      index += 1
+    }
     guard index > start, index < tokens.count else { return start }
     let isSeparated = tokens[index].isSymbol(";")
     guard isSeparated || tokens[index].kind == .newline else { return start }
     if isSeparated { index += 1 }
     if !isInline, index < tokens.count, tokens[index].kind == .newline { index += 1 }
     return index
-  }
-
-  private static func isBytes(_ token: PythonToken, _ source: PythonTokens) -> Bool {
-    for byte in source.bytes[token.range].prefix(2) {
-      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") { return false }
-      if byte | 0x20 == UInt8(ascii: "b") { return true }
-    }
-    return false
   }
 }

@@ -58,7 +58,11 @@ extension PythonOutlineBuilder {
         default: break
         }
       case .string:
-        if !isInString { unit.strings.append(token.range) }
+        if modes.contains(.annotation) {
+          unit.annotations.append(token.range)
+        } else if !isInString {
+          unit.strings.append(token.range)
+        }
       case .formattedString:
         unit.strings.append(token.range)
         let fields = source.fieldTokens(of: token)
@@ -136,7 +140,8 @@ extension PythonOutlineBuilder {
     guard index + 3 < end, list[index + 1].isSymbol("("), list[index + 2].kind == .name,
       list[index + 2].keyword == nil, list[index + 3].isSymbol(",")
     else { return }
-    if index + 5 < end, list[index + 4].kind == .string, list[index + 5].isSymbol(")") || list[index + 5].isSymbol(",") {
+    if index + 5 < end, list[index + 4].kind == .string, list[index + 5].isSymbol(")") || list[index + 5].isSymbol(",")
+    {
       return
     }
     unit.reflections.append(PythonOutline.Reflection(name: name(list[index + 2]), line: list[index].line))

@@ -51,6 +51,8 @@ struct PythonOutlineBuilder {
     var hasInnerClass = false
     /// Where its strings stand.
     var strings: [Range<Int>] = []
+    /// Where strings stand that are annotations, or a part of them.
+    var annotations: [Range<Int>] = []
     var reflections: [PythonOutline.Reflection] = []
     var obstacle: References.Remark?
     var digest: Digest?
@@ -143,8 +145,9 @@ struct PythonOutlineBuilder {
     isOpen = false
     isDecorator = false
     if unit.traits.contains(.isFunction), !unit.hasInnerClass { dropLocals() }
-    guard !unit.binds.isEmpty || !unit.uses.isEmpty || !unit.imports.isEmpty || !unit.traits.isEmpty
-      || unit.obstacle != nil
+    guard
+      !unit.binds.isEmpty || !unit.uses.isEmpty || !unit.imports.isEmpty || !unit.traits.isEmpty
+        || unit.obstacle != nil
     else { return }
     if unit.digest == nil {
       var form: [UInt8] = []

@@ -2,18 +2,16 @@ import PurserModel
 
 /// Makes an outline of statements that were read, with what only the whole file tells.
 struct PythonOutlineFinish {
-  private let builder: PythonOutlineBuilder
-  private let drafts: [PythonOutlineBuilder.Draft]
+  private var builder: PythonOutlineBuilder
+  private var drafts: [PythonOutlineBuilder.Draft]
   private var result = PythonOutline()
   /// The numbers that names and paths have in the outline, which holds no others than those that it needs.
-  private var newNames: [Int]
-  private var newPaths: [Int]
+  private var newNames: [Int] = []
+  private var newPaths: [Int] = []
 
   init(builder: PythonOutlineBuilder, drafts: [PythonOutlineBuilder.Draft]) {
     self.builder = builder
     self.drafts = drafts
-    newNames = Array(repeating: -1, count: builder.names.all.count)
-    newPaths = Array(repeating: -1, count: builder.paths.all.count)
   }
 
   mutating func outline() -> PythonOutline {
@@ -21,7 +19,10 @@ struct PythonOutlineFinish {
       result.refusal = refusal
       return result
     }
+    for index in drafts.indices where !drafts[index].annotations.isEmpty { addAnnotations(to: index) }
     let count = builder.names.all.count
+    newNames = Array(repeating: -1, count: count)
+    newPaths = Array(repeating: -1, count: builder.paths.all.count)
     var isImported = Array(repeating: false, count: count)
     var isUsed = Array(repeating: false, count: count)
     var isBound = Array(repeating: false, count: count)
@@ -105,6 +106,41 @@ struct PythonOutlineFinish {
   }
 
   // MARK: - Words
+
+  /// Adds the names that stand in annotations that are strings.
+  private mutating func addAnnotations(to index: Int) {
+    for range in drafts[index].annotations {
+      for path in words(range) {
+        var number = -1
+        for word in path.prefix(PythonOutline.attributeLimit + 1) {
+          let name = builder.source.bytes.withUnsafeBufferPointer { builder.names.number(of: $0, word).name }
+          number = builder.paths.number(of: name, parent: number)
+        }
+        drafts[index].use(number, .annotation)
+      }
+    }
+  }
+
+  /// The words of a string; those with a dot between them together.
+  private func words(_ range: Range<Int>) -> [[Range<Int>]] {
+    let bytes = builder.source.bytes
+    var found: [[Range<Int>]] = []
+    var index = range.lowerBound
+    while index < range.upperBound {
+      guard PythonLexer.isNameStart(bytes[index]) else {
+        index += 1
+        continue
+      }
+      let start = index
+      while index < range.upperBound, PythonLexer.isNameByte(bytes[index]) { index += 1 }
+      if start > range.lowerBound, bytes[start - 1] == UInt8(ascii: "."), !found.isEmpty {
+        found[found.count - 1].append(start..<index)
+      } else {
+        found.append([start..<index])
+      }
+    }
+    return found
+  }
 
   private func names(where isWanted: [Bool]) -> [ByteString: Int] {
     var numbers: [ByteString: Int] = [:]

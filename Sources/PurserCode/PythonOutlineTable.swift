@@ -13,7 +13,7 @@ final class PythonOutlineTable {
   private let hasher: FileHasher
   private let summaries: SummaryCache
   private let files: CodeFileTable
-  private var entries: [Int: Entry] = [:]
+  private var entries: [Entry?] = []
   private(set) var names = Names()
 
   /// The names of all files, with a number each.
@@ -37,7 +37,7 @@ final class PythonOutlineTable {
   }
 
   /// The outline of a file that was loaded.
-  subscript(file: Int) -> Entry? { entries[file] }
+  subscript(file: Int) -> Entry? { file < entries.count ? entries[file] : nil }
 
   func number(of name: ByteString) -> Int { names.number(of: name) }
 
@@ -45,6 +45,9 @@ final class PythonOutlineTable {
   ///
   /// - Throws: `unstable` for a file that is not any more what was digested.
   func load(_ wanted: [Int]) throws(FileError) {
+    if entries.count < files.files.count {
+      entries += Array(repeating: nil, count: files.files.count - entries.count)
+    }
     var unread: [Int] = []
     for number in wanted where entries[number] == nil {
       guard let digest = files.files[number].content?.digest else { continue }

@@ -9,8 +9,13 @@ final class PythonReachModule {
   private let names: [Int]
   /// The units that bind a name, in order.
   let bindings: [Int: [Int]]
-  /// Imports of all names of a module, that bind them at module level.
-  let stars: [PythonOutline.Import]
+  /// All imports, unit by unit.
+  let imports: [PythonOutline.Import]
+  private let firstImports: [Int]
+  /// Imports that bind a name at module level, or in a function that declares it as global, each with its unit.
+  let importBindings: [Int: [(unit: Int, item: Int)]]
+  /// Imports of all names of a module.
+  let stars: [Int]
   /// Names of the file that are words of its constants; only where something in it evaluates text.
   let constantWords: [Int]
 
@@ -21,24 +26,56 @@ final class PythonReachModule {
     for name in outline.names { numbers.append(names.number(of: name)) }
     self.names = numbers
     var bindings: [Int: [Int]] = [:]
-    var stars: [PythonOutline.Import] = []
+    var imports: [PythonOutline.Import] = []
+    var firstImports = [0]
+    var importBindings: [Int: [(unit: Int, item: Int)]] = [:]
+    var stars: [Int] = []
     var words: Set<Int> = []
     for (index, unit) in outline.units.enumerated() {
       for name in unit.binds { bindings[numbers[name], default: []].append(index) }
-      stars += unit.imports.filter { $0.kind == .all }
+      let binds = unit.imports.isEmpty ? [] : Set(unit.binds)
+      for item in unit.imports {
+        if item.kind == .all { stars.append(imports.count) }
+        if let binding = item.binding, binds.contains(binding) {
+          importBindings[numbers[binding], default: []].append((index, imports.count))
+        }
+        imports.append(item)
+      }
+      firstImports.append(imports.count)
       if unit.traits.contains(.isConstant) { words.formUnion(unit.words.map { numbers[$0] }) }
     }
     self.bindings = bindings
+    self.imports = imports
+    self.firstImports = firstImports
+    self.importBindings = importBindings
     self.stars = stars
     constantWords = words.sorted()
   }
 
   var units: [Unit] { outline.units }
 
+  /// The numbers of a unit's imports.
+  func imports(of unit: Int) -> Range<Int> { firstImports[unit]..<firstImports[unit + 1] }
+
   func name(_ name: Int) -> Int { names[name] }
 
-  /// A path's first name and its attributes.
-  func parts(of path: Int) -> [Int] { outline.parts(of: path).map { names[$0] } }
+  /// The first name of a path.
+  func root(of path: Int) -> Int {
+    var path = outline.paths[path]
+    while path.parent >= 0 { path = outline.paths[path.parent] }
+    return names[path.name]
+  }
+
+  /// A path in the table of a walk.
+  func number(of path: Int, in paths: inout PythonReachPaths) -> Int {
+    var number = PythonReachPaths.empty
+    var next = path
+    while next >= 0 {
+      number = paths.number(of: names[outline.paths[next].name], rest: number)
+      next = outline.paths[next].parent
+    }
+    return number
+  }
 
   func text(_ name: Int) -> ByteString { outline.names[name] }
 
@@ -49,13 +86,6 @@ final class PythonReachModule {
       if !unit.traits.isDisjoint(with: [.isImport, .isConstant]) { return false }
       // What a function binds besides itself, it has declared as global.
       return !unit.traits.contains(.isFunction) || unit.binds.first.map { names[$0] } != name
-    }
-  }
-
-  /// Whether an import in the file binds a name: then it may be a module, and its attributes that module's.
-  func isImported(_ name: Int) -> Bool {
-    (bindings[name] ?? []).contains { index in
-      units[index].imports.contains { $0.binding.map { names[$0] } == name }
     }
   }
 }

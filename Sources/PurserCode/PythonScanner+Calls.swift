@@ -12,6 +12,12 @@ extension PythonScanner {
     guard !isMember(index), let meaning = names.meaning(of: token, in: source) else { return }
     switch meaning {
     case "__all__": return scanExports(at: index)
+    case "__path__": return scanPackagePath(at: index)
+    // Only as `os.sys`.
+    case "os" where index + 2 >= tokens.count || !source.is(tokens[index + 2], "sys"): return
+    case "importlib" where symbol(index + 1) != UInt8(ascii: ".") && symbol(index + 1) != UInt8(ascii: "="):
+      // Passed on, as to `getattr`.
+      return remark(token, Self.computedImport)
     case "exec", "builtins.exec": return scanExecution(at: index)
     case "execfile" where symbol(index + 1) == UInt8(ascii: "("):
       return remark(token, "executes the text of another file")
@@ -22,7 +28,7 @@ extension PythonScanner {
     for _ in 0..<4 {
       if scanPath(path, from: index, to: end) { return }
       guard symbol(end) == UInt8(ascii: "."), end + 1 < tokens.count, tokens[end + 1].kind == .name else { return }
-      path += "." + source.string(of: tokens[end + 1]).escaped
+      path = PythonNames.normal(path + "." + source.string(of: tokens[end + 1]).escaped)
       end += 2
     }
   }
@@ -35,6 +41,11 @@ extension PythonScanner {
       remark(tokens[index], "runs a module or file by runpy")
     case "imp.load_source", "importlib.util.spec_from_file_location", "importlib.machinery.SourceFileLoader":
       remark(tokens[index], "loads a module from a file by a computed path")
+    case "importlib.util.find_spec", "importlib.resources.files", "pkgutil.resolve_name":
+      guard isCall, let name = arguments(at: end)?.first, name.keyword == nil, let text = literal(name.range),
+        let parts = Self.parts(text.prefix { $0 != UInt8(ascii: ":") }, mayBeEmpty: false)
+      else { break }
+      use(.module(path: parts, level: 0, names: []))
     case "pkgutil.iter_modules", "pkgutil.walk_packages":
       remark(tokens[index], "looks for modules in folders by pkgutil")
     case "builtins.exec":
@@ -280,7 +291,35 @@ extension PythonScanner {
       if source.is(token, "read") { reads = true }
       if source.is(token, "read_text") || source.is(token, "read_bytes") { (opens, reads) = (true, true) }
     }
-    if opens && reads { remark(tokens[index], "executes the text of another file") }
+    if opens && reads {
+      remark(tokens[index], "executes the text of another file")
+    } else if arguments(at: index + 1)?.first.map({ literal($0.range) == nil }) ?? true {
+      remark(tokens[index], "executes text that is computed")
+    }
+  }
+
+  // MARK: - __path__
+
+  /// Notes that a package changes where its modules are looked for; but for the old way of spreading one over folders.
+  private mutating func scanPackagePath(at index: Int) {
+    guard index + 1 < tokens.count else { return }
+    let isItem = tokens[index + 1].isSymbol("[")
+    if tokens[index + 1].isSymbol(".") {
+      // Reading it is nothing.
+      let methods: [StaticString] = ["append", "insert", "extend"]
+      guard index + 2 < tokens.count, methods.contains(where: { source.is(tokens[index + 2], $0) }) else { return }
+    } else {
+      guard isItem || tokens[index + 1].isSymbol("=") || source.is(tokens[index + 1], "+=") else { return }
+    }
+    if index >= packageStatement.end {
+      // Looked through once, however often the name stands in it.
+      let end = statementEnd(from: index)
+      packageStatement.end = end
+      packageStatement.isSpread = tokens[index..<end].contains { source.is($0, "extend_path") }
+      packageStatement.isAssignment = tokens[index..<end].contains { $0.isSymbol("=") }
+    }
+    if packageStatement.isSpread || isItem && !packageStatement.isAssignment { return }
+    remark(tokens[index], "changes __path__, by which the package's modules are found")
   }
 
   // MARK: - __all__
@@ -297,6 +336,7 @@ extension PythonScanner {
       guard next.isSymbol("=") || next.isSymbol(":") || source.is(next, "+=") else { return }
     }
     exportsEnd = statementEnd(from: index)
+    if tokens[(index + 1)..<exportsEnd].contains(where: isComputedExport) { export("*") }
     var run = index
     while run < exportsEnd {
       let begin = run
@@ -312,18 +352,58 @@ extension PythonScanner {
     }
   }
 
+  /// Whether a token of a list of names says that there may be others.
+  private func isComputedExport(_ token: PythonToken) -> Bool {
+    if token.kind == .formattedString { return true }
+    guard token.kind == .name, token.keyword == nil else { return token.keyword == .for }
+    return !Self.listWords.contains(source.string(of: token))
+  }
+
+  private static let listWords: Set<ByteString> = [
+    "__all__", "extend", "append", "insert", "list", "tuple", "List", "Tuple", "Sequence", "str", "split", "typing",
+  ]
+
   // MARK: - sys.path
 
   /// Follows `sys.path += […]`, `sys.path = […] + sys.path` and `sys.path[:0] = […]`; `false` if it is none of them.
   private mutating func scanPathAssignment(from index: Int, to end: Int) -> Bool {
     var end = end
     if symbol(end) == UInt8(ascii: "["), let close = closing(of: end) { end = close + 1 }
-    guard end < tokens.count, tokens[end].isSymbol("=") || source.is(tokens[end], "+=") else { return false }
+    if end < tokens.count, tokens[end].kind == .newline || tokens[end].isSymbol(";"), index > 0,
+      tokens[index - 1].isSymbol("="), symbol(end - 1) != UInt8(ascii: "]")
+    {
+      // From here on it may be changed by another name.
+      remark(tokens[index], Self.computedPath)
+      return true
+    }
+    guard end < tokens.count, tokens[end].isSymbol("=") || source.is(tokens[end], "+=") else {
+      // Methods come later.
+      if symbol(end) == UInt8(ascii: ".") { return false }
+      // A sum is another list.
+      let isSum = symbol(end) == UInt8(ascii: "+")
+      if !isSum, !isReadOnly(index, symbol(end - 1) == UInt8(ascii: "]")) { remark(tokens[index], Self.computedPath) }
+      return true
+    }
     // Not a keyword argument.
     guard PythonImports.isBegin(index, in: tokens) || index > 0 && tokens[index - 1].isSymbol("=") else { return false }
     addFolders(end + 1..<statementEnd(from: end), index)
     return true
   }
+
+  /// Whether `sys.path` is only looked at here: searched, counted, printed, copied.
+  private func isReadOnly(_ index: Int, _ isPart: Bool) -> Bool {
+    guard index > 0 else { return true }
+    if isPart { return true }
+    let previous = tokens[index - 1]
+    if previous.keyword == .in || previous.isSymbol("+") || previous.isSymbol("*") { return true }
+    guard previous.isSymbol("("), index > 1, tokens[index - 2].kind == .name else { return false }
+    return Self.readers.contains(source.string(of: tokens[index - 2]))
+  }
+
+  private static let readers: Set<ByteString> = [
+    "len", "print", "list", "tuple", "set", "str", "repr", "sorted", "enumerate", "any", "all", "join", "pprint", "map",
+    "filter", "reversed", "iter", "frozenset", "copy", "deepcopy", "debug", "info", "dumps",
+  ]
 
   private mutating func addFolder(_ argument: Argument?, _ index: Int) {
     guard let argument, argument.keyword == nil || argument.keyword == "object",

@@ -14,6 +14,8 @@ struct PythonScanner {
   /// Up to where the literals of `__all__` were gathered, and statements with `exec` were looked through.
   var exportsEnd = 0
   var executionEnd = 0
+  /// The last statement with `__path__`: where it ends, and what stands in it.
+  var packageStatement = (end: 0, isSpread: false, isAssignment: false)
 
   private(set) var references = References()
   private var uses: Set<References.Use> = []

@@ -98,6 +98,9 @@ package struct PythonStructure {
       let next = tokens[index + 1]
       if index == statement { try checkBegin(token, next) }
       try checkPair(token, next, isBegin: index == statement)
+      if token.kind == .string, let message = PythonEscapes.error(in: source.bytes, token.range) {
+        throw error(token, message)
+      }
       switch token.symbol {
       case UInt8(ascii: "("), UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
       case UInt8(ascii: ")"), UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
@@ -162,7 +165,10 @@ package struct PythonStructure {
   ) throws(PythonSyntaxError) {
     if endsOperand(token) {
       guard startsOperand(next) else { return }
-      if isString(token), isString(next) { return }
+      if isString(token), isString(next) {
+        guard isBytes(token) == isBytes(next) else { throw error(next, "bytes and text stand side by side") }
+        return
+      }
       if isBegin, source.is(token, "match") || source.is(token, "case") || source.is(token, "type") { return }
       throw error(next, "two expressions stand side by side")
     }
@@ -176,6 +182,8 @@ package struct PythonStructure {
   }
 
   private func isString(_ token: PythonToken) -> Bool { token.kind == .string || token.kind == .formattedString }
+
+  private func isBytes(_ token: PythonToken) -> Bool { PythonEscapes.isBytes(source.bytes, token.range) }
 
   private func isName(_ token: PythonToken) -> Bool {
     guard token.kind == .name else { return false }

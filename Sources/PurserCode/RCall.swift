@@ -199,6 +199,7 @@ struct RCall {
     case .here, .filePath: takePart(value, name)
     case .vector:
       switch value {
+      case _ where elements.count >= Self.maximumParts: isComputed = true
       case .text(let text): elements.append((text, .workingDirectory))
       case .path(let path, let base): elements.append((path, base))
       default: isComputed = true
@@ -242,7 +243,11 @@ struct RCall {
     }
   }
 
+  /// More parts of a path, or elements of a list, count as computed.
+  private static let maximumParts = 1_000
+
   private mutating func takePart(_ value: Value, _ name: ByteString?) {
+    guard parts.count < Self.maximumParts else { return isComputed = true }
     switch value {
     case .text(let text) where name == nil: parts.append(text)
     case .path(let path, .workingDirectory) where name == nil: parts.append(path)

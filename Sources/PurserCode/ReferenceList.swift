@@ -8,6 +8,8 @@ struct ReferenceList {
     /// A place that is reserved, or turned out to be of no interest.
     case nothing
     case file(ByteString, from: References.Base)
+    /// A folder that the script goes to.
+    case folder(ByteString)
     case remark(References.Remark)
     case several([Entry])
   }
@@ -59,6 +61,9 @@ struct ReferenceList {
       case .nothing: break
       case .file(let path, let base):
         let use = References.Use.file(path, from: base)
+        if uses.insert(use).inserted { references.uses.append(use) }
+      case .folder(let path):
+        let use = References.Use.searchFolder(path, from: .workingDirectory)
         if uses.insert(use).inserted { references.uses.append(use) }
       case .remark(let remark):
         if remarks.insert(remark).inserted { references.remarks.append(remark) }

@@ -18,7 +18,7 @@ package struct References: Sendable, Hashable {
     case module(path: [ByteString], level: Int, names: [ByteString])
     /// A file by a path that is written out, never empty.
     case file(ByteString, from: Base)
-    /// A folder that is added to where modules are looked for.
+    /// A folder that is added to where modules are looked for; of a shell script, one that it changes to.
     case searchFolder(ByteString, from: Base)
   }
 

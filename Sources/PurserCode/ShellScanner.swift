@@ -2,8 +2,8 @@ import PurserModel
 
 /// Finds the files that a shell script sources.
 ///
-/// POSIX's grammar and what bash adds to it, as far as it takes to know where commands begin. Functions and aliases that
-/// are called `source`, and what `eval` is given, are not looked at.
+/// POSIX's grammar and what bash adds to it, as far as it takes to know where commands begin. Functions and aliases
+/// that are called `source`, and what `eval` is given, are not looked at.
 enum ShellScanner {
   static func references(in bytes: [UInt8]) -> References {
     bytes.withUnsafeBufferPointer { bytes in
@@ -21,8 +21,8 @@ struct ShellFault: Error {
   var message: String
 }
 
-/// Goes over a script once. What stands within a word (a substitution, an expansion, an array) is read by recursion up to
-/// ``maximumDepth``; subshells and `case` stand on a stack.
+/// Goes over a script once. What stands within a word (a substitution, an expansion, an array) is read by recursion up
+/// to ``maximumDepth``; subshells and `case` stand on a stack.
 struct ShellReader {
   let bytes: UnsafeBufferPointer<UInt8>
   var index = 0
@@ -34,7 +34,8 @@ struct ShellReader {
   var hereDocuments: [HereDocument] = []
   /// How many substitutions and expansions `index` is within.
   var depth = 0
-  /// How much may yet be read for nothing, in finding out that `((` starts no arithmetic: all in all as much as there is.
+  /// How much may yet be read for nothing, in finding out that `((` starts no arithmetic: all in all as much as there
+  /// is.
   var spareBytes: Int
 
   static let maximumDepth = 100
@@ -372,6 +373,12 @@ struct ShellReader {
     case .printf:
       if state.isVariableNext { variables.spoil(word) }
       state.isVariableNext = word.text == Array("-v".utf8)
+    case .cd:
+      // What is sourced by a path from here on may be meant from there.
+      if case .none = word.prefix, !word.hasPattern, !word.text.isEmpty, word.text.first != UInt8(ascii: "-") {
+        list.append(.folder(ByteString(bytes: word.text)))
+      }
+      state.take(operand: word)
     default: state.take(operand: word)
     }
   }

@@ -26,8 +26,12 @@ final class UseResolver {
 
   /// What a file uses in all: of each use what ``resolution(of:in:_:)`` says, and folders added to the search.
   final class Edges {
+    /// Of the file, as it was looked through.
+    let revision: Int
     var resolution = Resolution()
     var searchFolders: [(path: ByteString, base: References.Base)] = []
+
+    init(_ revision: Int) { self.revision = revision }
   }
 
   let files: CodeFileTable
@@ -36,12 +40,20 @@ final class UseResolver {
   /// all count.
   let searchFolders: [ByteString]
   private let workingDirectory: ByteString
+  /// Where the declared files are: `$0` of a shell script is the one that was started, also in those that it sources.
+  private let startFolders: [ByteString]
   private var known: [Key: Resolution] = [:]
   private var absolute: [Resolution?] = []
   private var edges: [Edges?] = []
   private var found: [FindKey: Finding] = [:]
+  /// Made when functions are first asked for.
+  private(set) lazy var places = PythonReachPlaces(self)
 
-  init(files: CodeFileTable, folders: FolderTable, searchFolders: [ByteString], workingDirectory: ByteString) {
+  init(
+    files: CodeFileTable, folders: FolderTable, searchFolders: [ByteString], workingDirectory: ByteString,
+    startFolders: [ByteString]
+  ) {
+    self.startFolders = startFolders
     self.files = files
     self.folders = folders
     self.searchFolders = searchFolders
@@ -50,16 +62,24 @@ final class UseResolver {
 
   /// What a file uses in all. O(uses) the first time.
   func edges(of number: Int) -> Edges {
-    if number < edges.count, let known = edges[number] { return known }
     let file = files.files[number]
-    let made = Edges()
+    if number < edges.count, let known = edges[number], known.revision == file.revision { return known }
+    let made = Edges(file.revision)
     if let language = file.language {
       for use in file.uses {
-        if case .searchFolder(let path, let base) = files.uses.uses[use] {
-          made.searchFolders.append((path, base))
-          continue
+        if case .searchFolder(let path, let base) = files.uses.uses[use] { made.searchFolders.append((path, base)) }
+      }
+      for use in file.uses {
+        if case .searchFolder = files.uses.uses[use] { continue }
+        let part: Resolution
+        if language == .shell, !made.searchFolders.isEmpty,
+          case .file(let target, .workingDirectory) = files.uses.uses[use]
+        {
+          // The script changes its folder by a literal `cd`: paths may be meant from there.
+          part = moved(to: made.searchFolders.map(\.path), target, file.path)
+        } else {
+          part = resolution(of: use, in: file.path, language)
         }
-        let part = resolution(of: use, in: file.path, language)
         made.resolution.files += part.files
         made.resolution.folders += part.folders
         made.resolution.remarks += part.remarks
@@ -98,7 +118,13 @@ final class UseResolver {
       } else {
         addRelative(parts, level, names, from: folder, to: &resolution)
       }
-    case .file(let target, let base): addFile(target, base, from: folder, language, to: &resolution)
+    case .file(let target, let base):
+      var ownFolders = [folder]
+      if base == .ownFolder {
+        ownFolders += [folders.realFolder(of: path)].compactMap(\.self)
+        if language == .shell { ownFolders += startFolders }
+      }
+      addFile(target, base, from: ownFolders, language, to: &resolution)
     case .searchFolder: break
     }
     return resolution
@@ -106,7 +132,7 @@ final class UseResolver {
 
   // MARK: Python
 
-  private enum Found {
+  enum Found {
     case package(folder: Int, file: Int)
     case namespace(folder: Int)
     case module([Int])
@@ -152,14 +178,34 @@ final class UseResolver {
       base = base.parentPath
     }
     guard let folder = folders.folder(base, &resolution.folders) else { return }
-    if case .package(_, let file)? = package(folder, &resolution) { resolution.files.append(file) }
-    let found =
-      parts.isEmpty ? addNames(names, in: folder, &resolution) : descend(parts, names, from: folder, &resolution).0
+    var isNamespace = true
+    if case .package(_, let file)? = package(folder, &resolution) {
+      resolution.files.append(file)
+      isNamespace = false
+    }
+    var found = addRelative(parts, names, in: folder, &resolution)
+    if isNamespace {
+      // A package without a file of its own may be spread over the folders where modules are looked for.
+      for start in searchFolders {
+        guard let dotted = base.path(relativeTo: start), !dotted.isEmpty else { continue }
+        for other in searchFolders where other != start {
+          let path = other.appending(path: dotted)
+          guard path != base, let folder = folders.folder(path, &resolution.folders) else { continue }
+          if addRelative(parts, names, in: folder, &resolution) { found = true }
+        }
+      }
+    }
     if !found {
       let missing = parts.isEmpty ? names : parts
       resolution.remarks.append(
         "imports '\(Self.name(missing, level))', which is not there; declare with --code what makes it up")
     }
+  }
+
+  private func addRelative(
+    _ parts: [ByteString], _ names: [ByteString], in folder: Int, _ resolution: inout Resolution
+  ) -> Bool {
+    parts.isEmpty ? addNames(names, in: folder, &resolution) : descend(parts, names, from: folder, &resolution).0
   }
 
   private static func name(_ parts: [ByteString], _ level: Int = 0) -> String {
@@ -225,7 +271,7 @@ final class UseResolver {
 
   /// What Python takes a name in a folder for: a package before an extension module before a module before a folder
   /// without a file of its own.
-  private func find(_ name: ByteString, in folder: Int, _ resolution: inout Resolution) -> Found? {
+  func find(_ name: ByteString, in folder: Int, _ resolution: inout Resolution) -> Found? {
     let key = FindKey(folder: folder, name: name)
     let finding: Finding
     if let known = found[key] {
@@ -247,7 +293,9 @@ final class UseResolver {
     var namespace: Int?
     switch folders.entry(name, in: folder) {
     case .folder?:
-      if let inner = folders.folder(path, &resolution.folders) {
+      if let followed = folders.innerPath(name, in: folder),
+        let inner = folders.folder(followed, &resolution.folders)
+      {
         if let package = package(inner, &resolution) {
           if case .file? = module {
             resolution.remarks.append(
@@ -261,22 +309,28 @@ final class UseResolver {
     case .outside?: sayOutside(path, &resolution)
     default: break
     }
-    let extensions = folders.names(name, suffix: ".so", in: folder).compactMap { name -> Int? in
+    var modules = folders.extensionModules(name, in: folder).compactMap { name -> Int? in
       guard case .file(let isLink)? = folders.entry(name, in: folder) else { return nil }
       return files.number(of: folders.path(folder).appending(path: name), language: .none, isLink: isLink)
     }
-    if !extensions.isEmpty { return .module(extensions.sorted()) }
+    // An extension module may be for another Python than the one that runs: the module beside it counts too.
     switch module {
     case .file(let isLink)?:
-      return .module([files.number(of: path + ".py", language: .known(.python), isLink: isLink)])
+      modules.append(files.number(of: path + ".py", language: .known(.python), isLink: isLink))
     case .outside?: sayOutside(path + ".py", &resolution)
     default: break
+    }
+    if !modules.isEmpty { return .module(modules.sorted()) }
+    if namespace == nil, name.bytes.contains(where: { $0 >= 0x80 }),
+      let other = folders.canonicalName(name, in: folder)
+    {
+      return look(for: other, in: folder, &resolution)
     }
     return namespace.map { .namespace(folder: $0) }
   }
 
   /// A folder that has a file of its own.
-  private func package(_ folder: Int, _ resolution: inout Resolution) -> Found? {
+  func package(_ folder: Int, _ resolution: inout Resolution) -> Found? {
     let path = folders.path(folder).appending(path: "__init__.py")
     switch folders.entry("__init__.py", in: folder) {
     case .file(let isLink)?:
@@ -289,7 +343,8 @@ final class UseResolver {
 
   private func sayOutside(_ path: ByteString, _ resolution: inout Resolution) {
     resolution.remarks.append(
-      "uses '\(path.printable)', a link that leads out of the project; declare with --code what it leads to")
+      "uses '\(path.printable)', a link that leads out of the project; declare with --code the file that it leads to, "
+        + "by its own path")
   }
 
   /// The files of the packages above a file, which are loaded before it when it is loaded as a module.
@@ -305,15 +360,22 @@ final class UseResolver {
     }
   }
 
+  /// The modules that Python loads at its start, wherever they are found.
+  func startupFiles(_ resolution: inout Resolution) {
+    addModule(["sitecustomize"], [], to: &resolution)
+    addModule(["usercustomize"], [], to: &resolution)
+  }
+
   // MARK: Files by path
 
   private func addFile(
-    _ target: ByteString, _ base: References.Base, from own: ByteString, _ language: Language,
+    _ target: ByteString, _ base: References.Base, from ownFolders: [ByteString], _ language: Language,
     to resolution: inout Resolution
   ) {
+    let own = ownFolders[0]
     var bases: [ByteString]
     switch base {
-    case .ownFolder: bases = [own]
+    case .ownFolder: bases = ownFolders
     case .workingDirectory: bases = [workingDirectory, own, ""]
     case .here: bases = [hereFolder(workingDirectory, &resolution), hereFolder(own, &resolution), ""]
     }
@@ -351,6 +413,18 @@ final class UseResolver {
           ? "sources '\(target.printable)', which is outside of the project; declare it with --code"
           : "sources '\(target.printable)', which is not there; declare with --code what it stands for")
     }
+  }
+
+  /// What a shell script sources by a path after it may have gone to other folders.
+  private func moved(to others: [ByteString], _ target: ByteString, _ path: ByteString) -> Resolution {
+    var resolution = Resolution()
+    let own = path.parentPath
+    let bases = [workingDirectory, own] + startFolders
+    addFile(
+      target, .ownFolder,
+      from: [own] + bases + bases.flatMap { base in others.map { base.appending(path: $0) } } + [""],
+      .shell, to: &resolution)
+    return resolution
   }
 
   /// What `here::here()` takes for the project's folder: the nearest one that says so.

@@ -51,6 +51,7 @@ extension ByteString {
   package func path(relativeTo folder: ByteString) -> ByteString? {
     guard isWithin(folder) else { return nil }
     if self == folder { return "" }
+    if folder.isEmpty { return self }
     return ByteString(bytes.dropFirst(folder == "/" ? 1 : folder.count + 1))
   }
 }

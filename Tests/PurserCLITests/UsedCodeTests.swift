@@ -204,6 +204,62 @@ struct UsedCodeTests {
     #expect(try project.text("out") == "two")
   }
 
+  @Test(.enabled(if: access("/usr/bin/python3", X_OK) == 0, "python3 is not installed"))
+  func `By function, what the function reaches counts and the rest does not`() throws {
+    let helpers = "LIMIT = 1\n\ndef text():\n    return str(LIMIT)\n\ndef other():\n    return 'other'\n"
+    try write([
+      "steps/clean.py":
+        "from steps.helpers import text\n\ndef clean():\n    open('out', 'w').write(text())\n\ndef dirty():\n    return 1\n",
+      "steps/helpers.py": helpers,
+      "purser.yaml": "tasks:\n  clean: {file: steps/clean.py, outputs: [out], code_digest: function}\n",
+    ])
+    #expect(try endings() == ["clean": "ran"])
+    try write(["steps/helpers.py": helpers.replacing("'other'", with: "'another'") + "# The end.\n"])
+    #expect(try endings() == ["clean": "fresh"])
+    try write(["steps/helpers.py": helpers.replacing("LIMIT = 1", with: "LIMIT = 2")])
+    #expect(try changes("clean") == ["steps/helpers.py:LIMIT"])
+    #expect(try endings() == ["clean": "ran"])
+    #expect(try project.text("out") == "2")
+    try write([
+      "steps/helpers.py": helpers.replacing("str(LIMIT)", with: "repr(LIMIT + 1)").replacing("= 1", with: "= 2")
+    ])
+    #expect(try changes("clean") == ["steps/helpers.py:text"])
+    #expect(try endings() == ["clean": "ran"])
+    #expect(try project.text("out") == "3")
+    try write(["steps/helpers.py": helpers + "print(open(__file__).read())\n"])
+    #expect(try Set(changes("clean")).isSuperset(of: ["steps/clean.py", "steps/helpers.py"]))
+    #expect(try remarks("clean").contains { $0.contains("every byte") })
+  }
+
+  @Test func `By function, a script counts by what running it reaches`() throws {
+    try project.script("count.sh", "")
+    try write([
+      "step.py": "import lib\n\nprint(lib.used())\n", "lib.py": "def used(): return 1\ndef unused(): return 1\n",
+    ])
+    for _ in 0..<2 { try exec("--code", "step.py", "--code-digest", "function") }
+    try write(["lib.py": "def used(): return 1\ndef unused(): return 2\n"])
+    try exec("--code", "step.py", "--code-digest", "function")
+    #expect(project.executions() == 1)
+    try write(["lib.py": "def used(): return 2\ndef unused(): return 2\n"])
+    #expect(try changes() == ["lib.py:used"])
+    try exec("--code", "step.py", "--code-digest", "function")
+    #expect(project.executions() == 2)
+  }
+
+  @Test func `Docstrings that another file reads count there too`() throws {
+    try project.script("count.sh", "")
+    try write(["step.py": "import mod\nprint(mod.f.__doc__)\n", "mod.py": "def f():\n  'one'\n"])
+    try exec("--code", "step.py", "--code-digest", "normalized")
+    try write(["mod.py": "def f():\n  'two'\n"])
+    try exec("--code", "step.py", "--code-digest", "normalized")
+    #expect(project.executions() == 2)
+    try write(["step.py": "import mod, inspect\nprint(inspect.getsource(mod.f))\n"])
+    try exec("--code", "step.py", "--code-digest", "normalized")
+    try write(["mod.py": "def f():\n  'two'  # three\n"])
+    try exec("--code", "step.py", "--code-digest", "normalized")
+    #expect(project.executions() == 4)
+  }
+
   @Test func `A plan that is kept does not miss what the code uses, nor what comes to be used`() throws {
     try project.makeFolder("lib")
     var tasks = "settings: {source_roots: [lib], code: [lock.txt]}\ntasks:\n"

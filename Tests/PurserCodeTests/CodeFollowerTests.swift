@@ -93,7 +93,108 @@ struct PythonClosureTests {
     try write([
       "step.py": "import fast\n", "fast.cpython-311-x86_64-linux-gnu.so": "import os", "fast.py": "import gone",
     ])
-    #expect(try follow("step.py").paths == ["fast.cpython-311-x86_64-linux-gnu.so"])
+    try folder.write("fast.helper.so", "")
+    // For another Python it is passed over: the module beside it counts too.
+    #expect(try follow("step.py").paths == ["fast.cpython-311-x86_64-linux-gnu.so", "fast.py"])
+  }
+
+  @Test(
+    "sys.path by other names, folders that are made anew in each round, and folders that are not there",
+    arguments: [
+      "from os import sys, path\nsys.path.append(path.join(path.dirname(path.abspath(__file__)), 'lib'))\nimport mod\n",
+      "import os\nos.sys.path.insert(0, 'lib')\nimport mod\n",
+      "import os, sys\nos.chdir('jobs')\nsys.path.insert(0, 'lib')\nimport mod\n",
+    ])
+  func otherNames(text: String) throws {
+    try write(["jobs/step.py": text, "jobs/lib/mod.py": ""])
+    #expect(try follow("jobs/step.py").paths == ["jobs/lib/mod.py"])
+    try write(["gone.py": "import sys\nsys.path.append('nowhere')\n"])
+    #expect(
+      try follow("gone.py").texts == [
+        "gone.py: adds 'nowhere' to sys.path, which is not there; declare with --code what is used there"
+      ])
+  }
+
+  @Test("a chain of folders, each added by a module of the one before")
+  func chain() throws {
+    try write(["step.py": "import sys\nsys.path.append('d0')\nimport m0\n"])
+    for number in 0..<20 {
+      try folder.write(
+        ByteString("d\(number)/m\(number).py"),
+        "import sys\nsys.path.append('d\(number + 1)')\nimport m\(number + 1)\n")
+    }
+    #expect(try follow("step.py").files.count == 20)
+  }
+
+  @Test("a name that may come from elsewhere is no folder that is known")
+  func doubtfulNames() throws {
+    try write([
+      "step.py":
+        "import sys\nLIB = 'other'\ntry:\n    from cfg import LIB\nexcept ImportError:\n    pass\nsys.path.insert(0, LIB)\n",
+      "cfg.py": "LIB = 'lib'\n", "other/x.py": "",
+    ])
+    #expect(
+      try follow("step.py").texts == [
+        "step.py:7: changes sys.path by a computed value; declare as code what that may be"
+      ])
+  }
+
+  @Test("a star import of a package whose names are computed loads whatever is there")
+  func computedExports() throws {
+    try write([
+      "step.py": "from p import *\n", "p/__init__.py": "import glob\n__all__ = [f[:-3] for f in glob.glob('*.py')]\n",
+      "p/a.py": "", "p/b/__init__.py": "",
+    ])
+    #expect(try follow("step.py").paths == ["p/__init__.py", "p/a.py", "p/b/__init__.py"])
+  }
+
+  @Test("a linked module sees folders from the link and from where it leads")
+  func linkedFolders() throws {
+    try write([
+      "step.py": "import mod\n", "shared/real/vendor/dep.py": "",
+      "shared/real/mod.py": "import sys\nfrom pathlib import Path\n"
+        + "sys.path.insert(0, str(Path(__file__).resolve().parent / 'vendor'))\nimport dep\n",
+    ])
+    try folder.link("mod.py", to: "shared/real/mod.py")
+    #expect(try follow("step.py").paths == ["mod.py", "shared/real/vendor/dep.py"])
+  }
+
+  @Test("links back to a folder on the way come to an end")
+  func loops() throws {
+    try write(["p/__init__.py": "", "p/x.py": "from .q import x\nfrom .r import x\n", "step.py": "import p.x\n"])
+    try folder.link("p/q", to: ".")
+    try folder.link("p/r", to: ".")
+    #expect(try follow("step.py").paths == ["p/__init__.py", "p/x.py"])
+  }
+
+  @Test("a package that is spread over the folders of the search is looked for in all of them")
+  func spread() throws {
+    try write([
+      "step.py": "import sys\nsys.path.insert(0, 'q')\nimport n.a\n", "n/a.py": "from . import b\n", "n/b.py": "",
+      "q/n/b.py": "",
+    ])
+    #expect(try follow("step.py").paths == ["n/a.py", "n/b.py", "q/n/b.py"])
+  }
+
+  @Test("identifiers and file names may be composed or decomposed")
+  func composed() throws {
+    try write(["step.py": "import mo\u{308}d\n", "m\u{f6}d.py": ""])
+    #expect(try follow("step.py").paths == ["m\u{f6}d.py"])
+  }
+
+  @Test("what Python loads at its start")
+  func startup() throws {
+    try write(["step.py": "", "src/sitecustomize.py": "import own\n", "src/own.py": ""])
+    #expect(try follow("step.py", searching: ["src"]).paths == ["src/own.py", "src/sitecustomize.py"])
+  }
+
+  @Test("modules that are asked for in other ways")
+  func otherWays() throws {
+    try write([
+      "step.py": "import importlib.util, pkgutil\nimportlib.util.find_spec('a')\npkgutil.resolve_name('b:x')\n",
+      "a.py": "", "b.py": "",
+    ])
+    #expect(try follow("step.py").paths == ["a.py", "b.py"])
   }
 
   @Test("the file's own folder, the root, the working directory, src beside pyproject.toml, and named folders")
@@ -175,7 +276,7 @@ struct PythonClosureTests {
     #expect(closure.files.first { $0.path == "inside.py" }?.isLink == true)
     #expect(
       closure.texts == [
-        "step.py: uses 'outside.py', a link that leads out of the project; declare with --code what it leads to"
+        "step.py: uses 'outside.py', a link that leads out of the project; declare with --code the file that it leads to, by its own path"
       ])
   }
 
@@ -289,6 +390,32 @@ struct ScriptClosureTests {
         "bin/step.sh: sources '/etc/profile', which is outside of the project; declare it with --code",
         "bin/step.sh:3: sources a file by a computed path; declare as code what that may be",
       ])
+  }
+
+  @Test("$0 in a sourced file is the script that was started, BASH_SOURCE the file itself; both count")
+  func startedScript() throws {
+    try folder.write("run.sh", ". lib/a.sh\n")
+    try folder.write("lib/a.sh", ". \"$(dirname \"$0\")/b.sh\"\n")
+    try folder.write("b.sh", "")
+    try folder.write("lib/b.sh", "")
+    #expect(try follow("run.sh").paths == ["b.sh", "lib/a.sh", "lib/b.sh"])
+  }
+
+  @Test("after a literal cd, paths may be meant from there")
+  func changedFolder() throws {
+    try folder.write("run.sh", "cd sub\n. ./x.sh\n")
+    try folder.write("x.sh", "")
+    try folder.write("sub/x.sh", "")
+    #expect(try follow("run.sh").paths == ["sub/x.sh", "x.sh"])
+  }
+
+  @Test("a file that is declared and sourced is read as what sources it")
+  func declaredAndSourced() throws {
+    try folder.write("run.sh", ". ./common\n")
+    try folder.write("common", ". ./more.sh\n")
+    try folder.write("more.sh", "")
+    #expect(try follow("common", "run.sh").paths == ["more.sh"])
+    #expect(try follow("run.sh", "common").paths == ["more.sh"])
   }
 
   @Test("a file without suffix is followed by its first line")

@@ -11,7 +11,7 @@ struct LanguageTests {
       ("model.R", .known(.r)), ("model.r", .known(.r)), ("lib.sh", .known(.shell)), ("lib.bash", .known(.shell)),
       ("data.csv", .none), ("Makefile", .unknown), ("bin/tool", .unknown), (".bashrc", .unknown),
       ("a.py/tool", .unknown),
-      ("a.py.txt", .none),
+      ("a.py.txt", .none), ("step.task", .unknown),
     ])
   func suffixes(_ path: String, _ guess: Language.Guess) {
     #expect(Language.guess(path: ByteString(path)) == guess)
@@ -22,6 +22,7 @@ struct LanguageTests {
     arguments: [
       ("#!/usr/bin/env python3\n", Language.python), ("#!/usr/bin/python3.11 -u\nx", .python),
       ("#!/usr/bin/env -S FOO=1 python3", .python), ("#!/bin/sh -eu\n", .shell), ("#! /bin/bash\n", .shell),
+      ("#!/usr/bin/env -S uv run --script\n", .python), ("#!/usr/bin/env -u FOO python3\n", .python),
       ("#!/usr/bin/env Rscript\n", .r), ("#!/usr/bin/perl\n", nil), ("import os\n", nil), ("", nil), ("#!", nil),
     ] as [(String, Language?)])
   func firstLines(_ text: String, _ language: Language?) {

@@ -29,7 +29,7 @@ struct PythonNormalFormTests {
     let text = Array("a = 1\n".utf8)
     let expected = SHA256.digest(of: Array("purser.python.normal.1\0".utf8) + (try PythonNormalForm.bytes(of: text)))
     #expect(try PythonNormalForm.digest(of: text) == expected)
-    #expect(expected.hex == "DIGEST")
+    #expect(expected.hex == "304aa110c4f0629df2014063ad0ac5bc4854a8e00421c195a5b706d4b6a53a3c")
   }
 
   @Test(
@@ -37,7 +37,8 @@ struct PythonNormalFormTests {
     arguments: [
       ("a=1", "a  =  1 # b\n\n"), ("f(a,b)", "f(\n  a, # c\n  b\n)"), ("if a:\n  b", "# c\nif a :\n\n\tb\n # d\n"),
       ("a+b", "a + \\\n b"), ("a;b", "a ; b"), ("\u{feff}a", "a"), ("# coding: utf-8\na", "a"), ("a\r\nb\r\n", "a\nb"),
-      ("'''a\r\nb'''", "'''a\nb'''"), ("f'''a\r\nb'''", "f'''a\nb'''"), ("1if a else b", "1 if a else b"), ("'a''b'", "'a' 'b'"),
+      ("'''a\r\nb'''", "'''a\nb'''"), ("f'''a\r\nb'''", "f'''a\nb'''"), ("1if a else b", "1 if a else b"),
+      ("'a''b'", "'a' 'b'"),
       ("def f():\n  pass # type: ignore", "def f():\n    pass"),
     ])
   func layout(_ left: String, _ right: String) throws {
@@ -47,8 +48,10 @@ struct PythonNormalFormTests {
   @Test(
     "All else counts",
     arguments: [
-      ("a", "b"), ("'a'", "\"a\""), ("'a'\nb = 'x'", "'a'\nb = 'y'"), ("b = 'a'", "b = 'a '"), ("1", "1_0"), ("10", "1_0"),
-      ("a\nb", "a;b"), ("if a:\n  b\nc", "if a:\n  b\n  c"), ("if a: b", "if a:\n  b"), ("a - -b", "a + b"), ("a <= b", "a < b"),
+      ("a", "b"), ("x = 'a'", "x = \"a\""), ("'a'\nb = 'x'", "'a'\nb = 'y'"), ("b = 'a'", "b = 'a '"), ("1", "1_0"),
+      ("10", "1_0"),
+      ("a\nb", "a;b"), ("if a:\n  b\nc", "if a:\n  b\n  c"), ("if a: b", "if a:\n  b"), ("a - -b", "a + b"),
+      ("a <= b", "a < b"),
       ("a, b", "a b.c"), ("f'{a}'", "f'{ a }'"), ("b'a'", "'a'"), ("x = r'a'", "x = 'a'"), ("(a)", "a"), ("a,", "a"),
       ("x = 'a' 'b'", "x = 'ab'"), ("x = '''a\n b'''", "x = '''a\n  b'''"), ("ab", "a; b"), ("é", "e"),
     ])
@@ -62,35 +65,36 @@ struct PythonNormalFormTests {
   @Test(
     "Docstrings do not count",
     arguments: [
-      ("'a'\nb", "b"), ("'a'", ""), ("'a';b", "b"), ("'a';\nb", "b"), ("'a' \\\n  'b'\nc", "c"), ("r'''a\n\n'''\nu'b'", "u'b'"),
+      ("'a'\nb", "b"), ("'a'", ""), ("'a';b", "b"), ("'a';\nb", "b"), ("'a' \\\n  'b'\nc", "c"),
+      ("r'''a\n\n'''\nu'b'", "'c'\nu'b'"),
       ("def f():\n  'a'\n  b", "def f():\n  b"), ("class A:\n  'a'\n  b", "class A:\n  b"), ("# a\n\n'b'\nc", "c"),
       ("async def f(a: 'b' = {'c': 1}) -> 'd':\n  'e'\n  g", "async def f(a: 'b' = {'c': 1}) -> 'd':\n  g"),
       ("def f(): 'a'; b", "def f(): b"), ("def f(): 'a'", "def f(): 'b'"), ("def f(): 'a';", "def f(): 'b'"),
       ("def f(): 'a'\nb", "def f(): 'c'\nb"), ("class A(B):\n  'a'\nb", "class A(B):\n  'c'\nb"),
-      ("def f() -> lambda: 0:\n  'a'\n  b", "def f() -> lambda: 0:\n  b"), ("def f[T: 'x'](): 'a'; b", "def f[T: 'x'](): b"),
-      ("class A:\n  'a'\n  def f(self):\n    'b'\n    def g():\n      'c'\n      d", "class A:\n  def f(self):\n    def g():\n      d"),
-      ("@a\ndef f():\n  'b'\n  return 1", "@a\ndef f():\n  return 1"), ("x\ndef f():\n  'a'\n  'b'", "x\ndef f():\n  'c'\n  'b'"),
+      ("def f() -> lambda: 0:\n  'a'\n  b", "def f() -> lambda: 0:\n  b"),
+      ("def f[T: 'x'](): 'a'; b", "def f[T: 'x'](): b"),
+      (
+        "class A:\n  'a'\n  def f(self):\n    'b'\n    def g():\n      'c'\n      d",
+        "class A:\n  def f(self):\n    def g():\n      d"
+      ),
+      ("@a\ndef f():\n  'b'\n  return 1", "@a\ndef f():\n  return 1"),
+      ("x\ndef f():\n  'a'\n  'b'", "x\ndef f():\n  'c'\n  'b'"),
     ])
   func docstrings(_ left: String, _ right: String) throws {
-    #expect(form(without: left, right))
-    if !right.isEmpty, !right.hasPrefix("def f(): '") , !right.hasPrefix("class A(B):") {
-      #expect(try form(left) == form(right))
-    }
-  }
-
-  /// Whether the forms agree, apart from the case that the second has a docstring as well.
-  private func form(without left: String, _ right: String) -> Bool {
-    guard let left = try? form(left), let right = try? form(right) else { return false }
-    return left == right
+    #expect(try form(left) == form(right))
   }
 
   @Test(
     "What looks like a docstring and is none counts",
     arguments: [
-      ("b\n'a'", "b"), ("f'a'\nb", "b"), ("b'a'\nb", "b"), ("Rb'a'\nb", "b"), ("('a')\nb", "b"), ("'a'.b\nb", "b"), ("'a' % c\nb", "b"),
-      ("'a', c\nb", "b"), ("if a:\n  'b'\n  c", "if a:\n  c"), ("def f(a='b'): c", "def f(a='d'): c"), ("'a' f'b'\nc", "c"),
-      ("'a'\n'b'\nc", "'a'\nc"), ("def f():\n  a\n  'b'", "def f():\n  a"), ("x = 'a'\nb", "b"), ("a: 'b'\n", "a: 'c'\n"),
-      ("def f(): b; 'a'", "def f(): b"), ("for a in b:\n  'c'\n  d", "for a in b:\n  d"), ("t'a'\nb", "b"),
+      ("b\n'a'", "b"), ("f'a'\nb", "b"), ("b'a'\nb", "b"), ("Rb'a'\nb", "b"), ("('a')\nb", "b"), ("'a'.b\nb", "b"),
+      ("'a' % c\nb", "b"),
+      ("'a', c\nb", "b"), ("if a:\n  'b'\n  c", "if a:\n  c"), ("def f(a='b'): c", "def f(a='d'): c"),
+      ("'a' f'b'\nc", "c"),
+      ("'a'\n'b'\nc", "'a'\nc"), ("def f():\n  a\n  'b'", "def f():\n  a"), ("x = 'a'\nb", "b"),
+      ("a: 'b'\n", "a: 'c'\n"),
+      ("def f(): b; 'a'", "def f(): b"), ("for a in b:\n  'c'\n  d", "for a in b:\n  d"), ("'\\N{DASH}'\nb", "b"),
+      ("t'a'\nb", "b"),
     ])
   func otherStrings(_ left: String, _ right: String) throws {
     #expect(try form(left) != form(right))
@@ -99,7 +103,8 @@ struct PythonNormalFormTests {
   @Test(
     "Docstrings count where the file may read them",
     arguments: [
-      "print(__doc__)", "a.__doc__", "from docopt import docopt", "import docopt", "inspect.getdoc(a)", "import doctest",
+      "print(__doc__)", "a.__doc__", "from docopt import docopt", "import docopt", "inspect.getdoc(a)",
+      "import doctest",
       "getattr(a, '__doc__')", "f'{__doc__}'", "f'{f'{inspect.getdoc(a)}'}'", "import ply.yacc", "import dspy",
     ])
   func kept(_ rest: String) throws {
@@ -110,7 +115,9 @@ struct PythonNormalFormTests {
     #expect(PythonNormalForm.keepsDocstrings(in: source))
   }
 
-  @Test("Docstrings do not count for what only sounds so", arguments: ["__docs__", "x = 'docopt'", "doctests", "f'docopt'", "# __doc__"])
+  @Test(
+    "Docstrings do not count for what only sounds so",
+    arguments: ["__docs__", "x = 'docopt'", "doctests", "f'docopt'", "# __doc__"])
   func notKept(_ rest: String) throws {
     #expect(try form("'a'\n" + rest) == form("'b'\n" + rest))
   }

@@ -137,7 +137,8 @@ struct RScannerTests {
       "source <- function(x) x", "source = function(x) x", "f <- function(source, y = 1) y", #"\(source) 1"#,
       "source\n(\"a.R\")", "x[source]", "x[[source]]", "filter(x, source == \"a\")", "x$source", "aes(y = source$x)",
       "resource(\"a.R\")", "source2(\"a.R\")", ".source(\"a.R\")", "source_x(\"a.R\")", "sourceCpp(code = \"int a;\")",
-      "box::use(stats)", "lapply(x, print)", "2source(\"a\")", "if (source) 1", "-source", "",
+      "box::use(stats)", "lapply(x, print)", "2source(\"a\")", "if (source) 1", "x\n(source)", "{ x; (source) }",
+      "-source", "",
     ])
   func nothing(_ text: String) {
     #expect(scan(text) == References())

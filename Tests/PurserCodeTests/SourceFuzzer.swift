@@ -53,7 +53,7 @@ struct SourceFuzzer {
     for case .file(let path, _) in references.uses {
       #expect(!path.isEmpty && !path.bytes.contains(0))
     }
-    #expect(references.uses.allSatisfy { if case .file = $0 { true } else { false } })
+    #expect(references.uses.allSatisfy { if case .module = $0 { false } else { true } })
     #expect(references.exports.isEmpty)
   }
 }
