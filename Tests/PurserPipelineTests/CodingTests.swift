@@ -8,6 +8,9 @@ struct CodingTests {
     let back = try #require(PipelineFile(encoded: file.encoded))
     #expect(back.dialect == file.dialect)
     #expect(back.cacheNamespace == file.cacheNamespace)
+    #expect(back.sourceRoots == file.sourceRoots)
+    #expect(back.commonCode == file.commonCode)
+    #expect(back.codeDigest == file.codeDigest)
     #expect(back.pythonFolders == file.pythonFolders)
     #expect(back.rFolders == file.rFolders)
     #expect(back.tasks == file.tasks)
@@ -21,6 +24,10 @@ struct CodingTests {
     try expectRoundTrip(parse(Sample.purser))
     try expectRoundTrip(parse(Sample.kptn, .kptn))
     try expectRoundTrip(parse("tasks: {a: {file: x.sql}, b: {command: [x, ''], inputs: [o], outputs: o}}"))
+    try expectRoundTrip(
+      parse(
+        "settings: {source_roots: [src], code: lock, code_digest: normalized}\n"
+          + "tasks: {a: {command: x, code_digest: function, depfile: a.d}, b: {command: x, code_digest: raw}}"))
     try expectRoundTrip(PipelineFile(dialect: .purser))
   }
 
@@ -30,19 +37,19 @@ struct CodingTests {
     for _ in 0..<500 { try expectRoundTrip(randomFile(&generator)) }
   }
 
-  @Test("the form is version 1's")
+  @Test("the form is version 2's")
   func golden() throws {
     let file = try parse("tasks: {a: {command: cp x y, inputs: x, outputs: y}, b: {command: [y], after: a}}")
     #expect(Hex.string(file.encoded) == Self.golden)
     var other = file.encoded
-    other[0] = 2
+    other[0] = 3
     #expect(PipelineFile(encoded: other) == nil)
   }
 
   /// `cp x y`, `x`, `y`, `main`, `{}` and the tasks' names first; then two tasks, a graph of two nodes, no warnings.
   static let golden =
-    "01010701060101010402616370207820797879626d61696e7b7d0000000201010964020103010405013608010401060701010100020100"
-    + "00010905010100013600abd025d9622ffcbd"
+    "02010701060101010402616370207820797879626d61696e7b7d00000000000002010109640201030104050136080104010607010101000201"
+    + "0000010905010100013600cbce225d46d080d4"
 
   private func randomFile(_ generator: inout SeededGenerator) -> PipelineFile {
     var file = PipelineFile(dialect: Bool.random(using: &generator) ? .purser : .kptn)
