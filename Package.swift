@@ -29,7 +29,7 @@ let package = Package(
       resources: [.embedInCode("Bridge/bridge.py")],
       swiftSettings: settings
     ),
-    .target(name: "PurserPipeline", dependencies: ["PurserModel", "CYaml"], swiftSettings: settings),
+    .target(name: "PurserPipeline", dependencies: ["PurserHashing", "PurserModel", "CYaml"], swiftSettings: settings),
     .target(name: "PurserCode", dependencies: ["PurserHashing", "PurserModel", "CLinux"], swiftSettings: settings),
     .target(name: "PurserExecution", dependencies: ["PurserModel", "CSpawn"], swiftSettings: settings),
     .target(

@@ -73,6 +73,8 @@ public final class Attempt: Sendable {
     public var isStored: Bool
     /// Declared outputs that the work did not make.
     public var missingOutputs: [ByteString]
+    /// The mark that was made while it ran: its result is void on this storage key, and it has to run again.
+    public var invalidation: Invalidation?
     /// What the user should know; one line each.
     public var warnings: [String]
   }
@@ -101,13 +103,16 @@ public final class Attempt: Sendable {
     try finish(ending, log: nil, data: data)
   }
 
-  /// - Parameter outputs: of a mapped task, what is to be looked at, and which of that may match more later.
+  /// - Parameters:
+  ///   - outputs: of a mapped task, what is to be looked at, and which of that may match more later.
+  ///   - vouch: by whose word the result stands, where it was not all made from what the task is made from now.
   func finish(
     _ ending: Ending, log: LogSpool?, data: TaskData? = nil,
-    outputs: (places: [ByteString], patterns: [ByteString])? = nil
+    outputs: (places: [ByteString], patterns: [ByteString])? = nil, vouch: Vouch? = nil
   ) throws(PurserError) -> Report {
     var report = Report(isStored: false, missingOutputs: [], warnings: [])
     var outcome = emptyOutcome(ending)
+    outcome.vouch = vouch
     var prepared = ContentStore.Prepared()
     do {
       if case .success = ending {
@@ -117,7 +122,8 @@ public final class Attempt: Sendable {
       }
       if let log { try attach(log, to: &outcome, &report, &prepared) }
       outcome.blobs = try cache.contents.commit(prepared)
-      try cache.records.finish(run, with: outcome, isDurable: cache.commitsDurably.load(ordering: .relaxed))
+      report.invalidation = try cache.records.finish(
+        run, with: outcome, isDurable: cache.commitsDurably.load(ordering: .relaxed))
       close()
       report.isStored = outcome.manifest != nil
       return report
@@ -252,7 +258,7 @@ public final class Attempt: Sendable {
   package func abandon(because message: String) {
     var outcome = emptyOutcome(.cancelled(exitCode: nil))
     outcome.errorInfo = Self.error("notStored", "message", [message])
-    try? cache.records.finish(run, with: outcome)
+    _ = try? cache.records.finish(run, with: outcome)
     close()
   }
 
@@ -342,8 +348,8 @@ extension TaskCache {
       let found = try scan(spec)
       let data = try storedData(of: result)
       try restorer.restore(result, of: spec, over: found.manifest, for: attempt.run)
-      try attempt.finish(restored: result, data)
-      return true
+      // What was invalidated meanwhile is not what was asked for.
+      return try attempt.finish(restored: result, data) == nil
     } catch {
       attempt.abandon(because: "\(error)")
       throw PurserError(wrapping: error)
@@ -352,7 +358,8 @@ extension TaskCache {
 }
 
 extension Attempt {
-  fileprivate func finish(restored result: ActionResult, _ data: TaskData?) throws(StoreError) {
+  /// Returns the mark that was made since the decision, if any.
+  fileprivate func finish(restored result: ActionResult, _ data: TaskData?) throws(StoreError) -> Invalidation? {
     var outcome = emptyOutcome(.success)
     outcome.status = .success
     outcome.taskData = data
@@ -360,7 +367,9 @@ extension Attempt {
     outcome.dataDigest = result.data
     outcome.restored = result
     outcome.log = result.log
-    try cache.records.finish(run, with: outcome, isDurable: cache.commitsDurably.load(ordering: .relaxed))
+    let mark = try cache.records.finish(
+      run, with: outcome, isDurable: cache.commitsDurably.load(ordering: .relaxed))
     close()
+    return mark
   }
 }

@@ -17,6 +17,11 @@ struct ContentStore: Sendable {
   struct Prepared: Sendable {
     var blobs: [NewBlob] = []
     fileprivate var staged: [StagedBlob] = []
+
+    mutating func add(_ other: Prepared) {
+      blobs += other.blobs
+      staged += other.staged
+    }
   }
 
   /// Whether every one of these contents can be had. One query, and one system call for each large one.

@@ -36,16 +36,42 @@ struct GitFolder {
       }
     }
     mainWorktree = main
-    guard let text = Self.firstLine(of: folder.appending(path: "HEAD")) else {
-      head = nil
-      return
+    head = Self.head(at: folder.appending(path: "HEAD"))
+  }
+
+  /// What HEAD says. Which commit a branch has does not matter, so neither do unborn branches and packed references.
+  private static func head(at path: ByteString) -> Head? {
+    let text = firstLine(of: path)
+    if let text, text.hasPrefix("ref:") {
+      return reference(ByteString(text.bytes.dropFirst(4).drop(while: isBlank)))
     }
-    if text == "ref: refs/heads/.invalid" {
-      head = .other
-    } else if text.hasPrefix("ref: refs/heads/") {
-      head = .branch(ByteString(text.bytes.dropFirst("ref: refs/heads/".utf8.count)))
-    } else {
-      head = text.hasPrefix("ref:") ? .other : .detached(text)
+    // As git once wrote it, and still reads it: a symbolic link to the branch's file, which may not be there yet.
+    if let target = linkTarget(of: path), target.hasPrefix("refs/") { return reference(target) }
+    guard let text else { return nil }
+    let isCommit = text.count >= 40 && text.bytes.allSatisfy(isHexDigit)
+    return isCommit ? .detached(text) : .other
+  }
+
+  private static func reference(_ name: ByteString) -> Head {
+    // Git puts the one name there for programs that know nothing of reftable.
+    guard name.hasPrefix(branches), name.count > branches.count, name != "refs/heads/.invalid" else { return .other }
+    return .branch(ByteString(name.bytes.dropFirst(branches.count)))
+  }
+
+  private static let branches: ByteString = "refs/heads/"
+
+  private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0d).contains(byte) }
+
+  private static func isHexDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) }
+
+  private static func linkTarget(of path: ByteString) -> ByteString? {
+    withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer in
+      let count = path.withCString { path in
+        buffer.withMemoryRebound(to: CChar.self) { target in
+          target.baseAddress.map { readlink(path, $0, target.count) } ?? -1
+        }
+      }
+      return count > 0 ? ByteString(buffer[0..<count]) : nil
     }
   }
 
@@ -56,7 +82,8 @@ struct GitFolder {
     return withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer in
       let count = read(descriptor, buffer.baseAddress, buffer.count)
       guard count > 0 else { return nil }
-      return ByteString(buffer[0..<count].prefix { $0 != UInt8(ascii: "\n") })
+      let line = buffer[0..<count].prefix { $0 != UInt8(ascii: "\n") }
+      return ByteString(line.last == UInt8(ascii: "\r") ? line.dropLast() : line)
     }
   }
 }

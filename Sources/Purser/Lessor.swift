@@ -40,6 +40,15 @@ struct Lessor {
     JSON.array([.string("task"), .string(key.storageKey), .string(key.pipeline), .string(key.task)]).serialized
   }
 
+  /// The leases that work at a task needs.
+  func names(of key: TaskKey) -> [String] {
+    [
+      Self.name(of: key),
+      // Two storage keys write the same files: never at once.
+      JSON.array([.string("outputs"), .string(project.root.escaped), .string(key.task)]).serialized,
+    ]
+  }
+
   /// What the processes of a run of a pipeline have in their environment, by which they are found when their owner is
   /// dead: `PURSER_RUN` and the fencing token of the task's lease.
   static func variable(_ token: Int64, _ project: Project) -> ByteString {
@@ -50,6 +59,12 @@ struct Lessor {
   func isAtWork(on key: TaskKey) throws(StoreError) -> Bool {
     let worker = Self.worker()
     return try records.leases(named: [Self.name(of: key)]).contains { !isOrphaned($0, worker) }
+  }
+
+  /// Those of some leases whose owners are not known to be dead.
+  func living(among leases: [Lease]) -> [Lease] {
+    let worker = Self.worker()
+    return leases.filter { !isOrphaned($0, worker) }
   }
 
   /// Who is waited for.
@@ -69,11 +84,7 @@ struct Lessor {
     let worker = Self.worker()
     let current = ChildProcess.current()
     var abandoned: [Int64] = []
-    let names = [
-      Self.name(of: key),
-      // Two storage keys write the same files: never at once.
-      JSON.array([.string("outputs"), .string(project.root.escaped), .string(key.task)]).serialized,
-    ]
+    let names = names(of: key)
     while true {
       var run = NewRun(
         key: key, kind: kind, actionKey: assessment.survey.fingerprint.actionKey,
@@ -84,21 +95,12 @@ struct Lessor {
         worker: worker, owner: LeaseProcess(pid: current.pid, startTime: current.startTime, processGroup: nil),
         now: TaskCache.now(), expiresAt: TaskCache.time(in: Self.seconds))
       run.newestResult = assessment.newestResult
+      if case .restore(let result, _) = assessment.decision { run.restoring = result.id }
       switch try records.begin(run, replacing: abandoned) {
       case .opened(let run): return run
       case .moved: return nil
       case .held(let leases):
-        let dead = leases.filter { isAbandoned($0, worker) }
-        for lease in dead {
-          // Its command may live on in a process of its own; nothing runs beside it.
-          if let child = lease.child, lease.worker == worker {
-            ChildProcess(pid: child.pid, startTime: child.startTime, processGroup: child.processGroup).destroy()
-          }
-          if lease.worker == worker {
-            for process in ChildProcess.all(startedWith: Self.variable(lease.token, project)) { process.destroy() }
-          }
-        }
-        abandoned = dead.map(\.token)
+        abandoned = endAbandoned(leases, worker)
         guard let holder = leases.first(where: { !abandoned.contains($0.token) }) else { continue }
         willWait(Holder(pid: holder.owner.pid, since: holder.acquiredAt))
         while true {
@@ -111,6 +113,19 @@ struct Lessor {
         }
       }
     }
+  }
+
+  /// Ends what dead owners of leases have left running; what is returned proves that their leases may be taken.
+  func endAbandoned(_ leases: [Lease], _ worker: String) -> [Int64] {
+    let dead = leases.filter { isAbandoned($0, worker) }
+    for lease in dead where lease.worker == worker {
+      // Its command may live on in a process of its own; nothing runs beside it.
+      if let child = lease.child {
+        ChildProcess(pid: child.pid, startTime: child.startTime, processGroup: child.processGroup).destroy()
+      }
+      for process in ChildProcess.all(startedWith: Self.variable(lease.token, project)) { process.destroy() }
+    }
+    return dead.map(\.token)
   }
 
   /// Whether a lease may be taken over: at once from an owner that is dead; from one that seems to live, if the lease has

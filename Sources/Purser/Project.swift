@@ -16,6 +16,9 @@ public struct Project: Sendable {
   public var currentFolder: ByteString
   /// The name of the root folder (of the main worktree's): the pipeline where nobody named one.
   package var rootName: String = ""
+  /// What git says is checked out, or CI where HEAD is detached: what may be mapped to another key. `nil` where it says
+  /// nothing, and where the storage key was named.
+  package var branch: ByteString?
 
   /// What the user said about it; what is `nil` is found out.
   public struct Options: Sendable {
@@ -39,10 +42,11 @@ public struct Project: Sendable {
     }
   }
 
-  /// Finds the project that `currentFolder` is in. A few system calls a folder on the way up; no process is started.
+  /// As ``find(_:environment:currentFolder:)``, but a branch is its own storage key, whatever it is mapped to. A few
+  /// system calls a folder on the way up.
   ///
   /// - Throws: `usage` if the root that was named is no folder.
-  public static func find(
+  package static func locate(
     _ options: Options = Options(), environment: ProcessEnvironment, currentFolder: ByteString? = nil
   ) throws(PurserError) -> Project {
     guard let current = currentFolder ?? realPath(".") else {
@@ -62,12 +66,12 @@ public struct Project: Sendable {
     let store =
       (options.store ?? environment[nonEmpty: "PURSER_STORE"]).map { current.appending(path: $0).normalizedPath }
       ?? mainRoot.appending(path: ".purser")
+    let named = options.storageKey ?? environment[nonEmpty: "PURSER_STORAGE_KEY"]?.escaped
+    let branch = named == nil ? Self.branch(git, environment) : nil
     return Project(
-      root: root, store: store,
-      storageKey: options.storageKey ?? environment[nonEmpty: "PURSER_STORAGE_KEY"]?.escaped
-        ?? Self.storageKey(git, environment),
+      root: root, store: store, storageKey: named ?? branch?.escaped ?? Self.storageKey(git),
       pipeline: options.pipeline ?? environment[nonEmpty: "PURSER_PIPELINE"]?.escaped ?? Self.name(of: mainRoot),
-      currentFolder: current, rootName: Self.name(of: mainRoot))
+      currentFolder: current, rootName: Self.name(of: mainRoot), branch: branch)
   }
 
   private static func name(of root: ByteString) -> String {
@@ -94,17 +98,23 @@ public struct Project: Sendable {
     }
   }
 
-  private static func storageKey(_ git: GitFolder?, _ environment: ProcessEnvironment) -> String {
+  /// The branch that is checked out; where HEAD is detached, the one that CI names.
+  private static func branch(_ git: GitFolder?, _ environment: ProcessEnvironment) -> ByteString? {
     switch git?.head {
-    case .branch(let name): return name.escaped
-    case .other: return "default"
-    case .detached(let commit):
+    case .branch(let name): return name
+    case .detached:
       for variable: ByteString in ["GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME"] {
-        if let name = environment[nonEmpty: variable] { return name.escaped }
+        if let name = environment[nonEmpty: variable] { return name }
       }
-      return "detached-" + commit.escaped.prefix(12)
-    case nil: return "default"
+      return nil
+    case .other, nil: return nil
     }
+  }
+
+  /// The key where there is no branch.
+  private static func storageKey(_ git: GitFolder?) -> String {
+    if case .detached(let commit) = git?.head { return "detached-" + commit.escaped.prefix(12) }
+    return "default"
   }
 
   /// A path that the user gave, relative to where the user is, as Purser names it: relative to the root if it is

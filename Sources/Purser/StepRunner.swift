@@ -188,6 +188,9 @@ package struct StepRunner {
     do throws(PurserError) {
       let outcome = try attempt.finish(ending, log: log)
       for warning in outcome.warnings { report(.warning(warning)) }
+      if let mark = outcome.invalidation {
+        report(.warning("task '\(spec.id)' \(mark.meanwhile)"))
+      }
       if let missing = outcome.missingOutputs.first {
         report(
           .error(

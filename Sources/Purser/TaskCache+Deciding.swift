@@ -78,8 +78,10 @@ extension TaskCache {
       assessment.decision = .run(reasons)
       let results = try records.results(for: [actionKey])[actionKey] ?? []
       assessment.newestResult = results.first?.id ?? 0
-      if options.mayRestore, !options.isForced, pending.isEmpty, let result = try restorable(among: results, for: spec)
-      {
+      guard options.mayRestore, !options.isForced, pending.isEmpty else { return assessment }
+      // What was accepted here comes first: it is what the tasks that follow have seen.
+      let accepted = try records.acceptedResult(for: actionKey, of: key(spec.id))
+      if let result = try restorable(among: (accepted.map { [$0] } ?? []) + results, for: spec) {
         assessment.decision = .restore(result, reasons)
       }
       return assessment
@@ -165,8 +167,8 @@ extension TaskCache {
   private func restorable(among results: [ActionResult], for spec: TaskSpec) throws(StoreError) -> ActionResult? {
     guard !results.isEmpty else { return nil }
     let key = key(spec.id)
-    let horizon = try records.invalidationHorizons(for: [key])[key] ?? 0
-    for result in results where result.id > horizon {
+    let horizon = try records.invalidationHorizons(for: [key])[key]
+    for result in results where horizon?.voids(result) != true {
       // A manifest that was cut short must not pass for a smaller result.
       guard result.manifest.digest == result.outputsVersion else { continue }
       // Without outputs or data, what the command did may be elsewhere: a database load is not done here because it was done

@@ -1,7 +1,7 @@
 import Glibc
 import PurserExecution
 import PurserHashing
-public import PurserModel
+package import PurserModel
 import PurserSQLite
 import PurserStore
 
@@ -23,6 +23,8 @@ package struct TaskState: Sendable {
   package var items: (done: Int, total: Int)?
   /// Why it cannot be decided about.
   package var error: String?
+  /// By whose word its record stands, where it does not by its own.
+  package var acceptance: Acceptance?
 }
 
 extension TaskState {
@@ -66,7 +68,7 @@ extension TaskCache {
       let record = entry.assessment?.record
       var state = TaskState(
         task: task.spec.id, word: "stale", status: record?.status?.rawValue, endTime: record?.endTime,
-        durationMicroseconds: record?.result?.durationMicroseconds, reasons: [])
+        durationMicroseconds: record?.result?.durationMicroseconds.nonZero, reasons: [])
       if task.spec.mapping != nil, let count = record?.subtaskCount, count > 0 { state.items = (count, count) }
       if record?.status == .running, try asking({ try lessor.isAtWork(on: key(task.spec.id)) }) {
         state.word = "running"
@@ -83,7 +85,15 @@ extension TaskCache {
       }
       states.append(state)
     }
+    try addAcceptances(to: &states, plan.entries.compactMap { $0?.assessment?.record })
     return states
+  }
+
+  private func addAcceptances(to states: inout [TaskState], _ records: [TaskRecord]) throws(PurserError) {
+    let vouched = records.filter(\.isVouchedFor).map(\.key.task)
+    guard !vouched.isEmpty else { return }
+    let acceptances = try acceptances(of: vouched)
+    for index in states.indices { states[index].acceptance = acceptances[states[index].task]?.first }
   }
 }
 
@@ -98,7 +108,7 @@ package struct GarbageSummary: Sendable {
 
 extension TaskCache {
   /// Calls a closure of the store, with its errors as the user's.
-  private func asking<Result>(_ body: () throws -> Result) throws(PurserError) -> Result {
+  func asking<Result>(_ body: () throws -> Result) throws(PurserError) -> Result {
     do {
       return try body()
     } catch let error as PurserError {
@@ -144,7 +154,9 @@ extension TaskCache {
   /// Every task of this storage key and pipeline, as it stands now. O(tasks · declared files).
   package func states() throws(PurserError) -> [TaskState] {
     var states: [TaskState] = []
-    for record in try taskRecords() { states.append(try state(of: record)) }
+    let records = try taskRecords()
+    for record in records { states.append(try state(of: record)) }
+    try addAcceptances(to: &states, records)
     return states
   }
 
@@ -152,7 +164,7 @@ extension TaskCache {
     let task = record.key.task
     var state = TaskState(
       task: task, word: record.status?.rawValue.lowercased() ?? "unknown", status: record.status?.rawValue,
-      endTime: record.endTime, durationMicroseconds: record.result?.durationMicroseconds, reasons: [])
+      endTime: record.endTime, durationMicroseconds: record.result?.durationMicroseconds.nonZero, reasons: [])
     if record.status == .running, try asking({ try lessor.isAtWork(on: record.key) }) { return state }
     guard let spec = try storedSpecification(of: task) else {
       if record.status == .running { state.word = "interrupted" }
@@ -201,31 +213,6 @@ extension TaskCache {
         try TemporaryFile.write(Array(buffer[0..<count]), to: 1)
       }
     }
-  }
-
-  /// Marks results as void; they stay in history. Returns what was hit.
-  ///
-  /// - Parameters:
-  ///   - tasks: their ids; one without a record is passed over.
-  ///   - downstream: also what depends on the tasks, as recorded.
-  ///   - allKeys: on every storage key, and for keys to come.
-  ///   - why: the reason, kept with the mark; may be empty.
-  @discardableResult
-  public func invalidate(
-    _ tasks: [String], downstream: Bool = false, allKeys: Bool = false, why: String
-  ) throws(PurserError) -> [TaskKey] {
-    try asking {
-      try records.invalidate(
-        InvalidationRequest(
-          keys: tasks.map { key($0) }, includesDownstream: downstream, allKeys: allKeys,
-          mark: Invalidation(at: TaskCache.now(), by: author, why: why)))
-    }
-  }
-
-  /// Marks one task's results as void.
-  @discardableResult
-  public func invalidate(_ task: String, downstream: Bool = false, why: String) throws(PurserError) -> [TaskKey] {
-    try invalidate([task], downstream: downstream, why: why)
   }
 
   /// Forgets results older than `age` that no record holds on to, and removes the contents that nothing names. Safe

@@ -28,7 +28,9 @@ extension TaskCache {
       return nil
     }
     if let key = record?.actionKey, let survey = try candidate(key) { return survey }
-    for key in try records.actionKeys(declaredAs: declared.fingerprint.actionKey, limit: Self.candidates) {
+    let declaredKey = declared.fingerprint.actionKey
+    let accepted = try records.acceptedKeys(declaredAs: declaredKey, of: key(spec.id)).prefix(Self.candidates)
+    for key in try accepted + records.actionKeys(declaredAs: declaredKey, limit: Self.candidates) {
       if let survey = try candidate(key) { return survey }
     }
     return fallback ?? base

@@ -25,10 +25,11 @@ let explainCommand = CommandSpec(
     }
     let last = try cache.runs(of: task, limit: 1).first
     let (causes, pending) = try Explainer(cache, declaration: declaration).causes(of: task)
+    let words = try cache.acceptances(of: [task])[task] ?? []
     if session.console.isJSON {
-      session.console.print(explanation(task, assessment, last, causes, pending))
+      session.console.print(explanation(task, assessment, last, causes, pending, words))
     } else {
-      session.console.print(text(task, assessment, last, causes, pending, session))
+      session.console.print(text(task, assessment, last, causes, pending, words, session))
     }
   }
   cache.saveStatCache()
@@ -87,7 +88,8 @@ private func json(_ cause: RootCause) -> JSON {
 }
 
 private func explanation(
-  _ task: String, _ assessment: Assessment, _ last: RunRecord?, _ causes: [RootCause], _ pending: [String]
+  _ task: String, _ assessment: Assessment, _ last: RunRecord?, _ causes: [RootCause], _ pending: [String],
+  _ words: [Acceptance]
 ) -> JSON {
   let lastRun: JSON =
     last.map { run in
@@ -102,6 +104,7 @@ private func explanation(
     ("reasons", .array(reasons(assessment, pending).map(\.json))),
     ("fingerprint", .string(assessment.survey.fingerprint.actionKey.hex)), ("rootCauses", .array(causes.map(json))),
     ("lastRun", lastRun),
+    ("acceptances", .array(words.map(\.jsonWithChanges))),
     (
       "remarks",
       .array(
@@ -126,7 +129,7 @@ private func reasons(_ assessment: Assessment, _ pending: [String]) -> [Reason] 
 
 private func text(
   _ task: String, _ assessment: Assessment, _ last: RunRecord?, _ causes: [RootCause], _ pending: [String],
-  _ session: Session
+  _ words: [Acceptance], _ session: Session
 ) -> String {
   let console = session.console
   let verdict =
@@ -140,6 +143,7 @@ private func text(
   var lines = ["\(console.paint(task, .bold)): \(verdict)"]
   lines += evidence(JSON.array(reasons(assessment, pending).map(\.json)), console)
   lines += text(causes, console)
+  lines += text(words, session)
   if !assessment.survey.remarks.isEmpty {
     lines.append(console.paint("What of its code does not count, or not as asked:", .dim))
     lines += assessment.survey.remarks.map { "  \($0.text)" }
@@ -157,6 +161,16 @@ private func text(
     }
   }
   return lines.joined(separator: "\n")
+}
+
+/// By whose word the record stands, last word first, and what was accepted.
+private func text(_ words: [Acceptance], _ session: Session) -> [String] {
+  words.flatMap { word -> [String] in
+    let console = session.console
+    let what = word.kind == .accepted ? "Accepted" : "Adopted"
+    let head = "\(what) by \(word.by), \(session.age(word.at)) ago: \(printable(word.why))"
+    return [console.paint(head, .dim)] + lines((try? JSON(parsing: word.changes.utf8)) ?? .array([]), console)
+  }
 }
 
 /// One line for each change.

@@ -9,7 +9,9 @@ let version = "0.1.0"
 private let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
   ("exec", { execCommand }), ("run", { runCommand }), ("plan", { planCommand }), ("check", { checkCommand }),
   ("status", { statusCommand }),
-  ("explain", { explainCommand }), ("invalidate", { invalidateCommand }), ("runs", { runsCommand }),
+  ("explain", { explainCommand }), ("invalidate", { invalidateCommand }),
+  ("uninvalidate", { uninvalidateCommand }), ("accept", { acceptCommand }), ("branch", { branchCommand }),
+  ("runs", { runsCommand }),
   ("log", { logCommand }), ("subtasks", { subtasksCommand }), ("data", { dataCommand }), ("lint", { lintCommand }),
   ("schema", { schemaCommand }), ("hash", { hashCommand }), ("gc", { gcCommand }), ("db", { dbCommand }),
 ]

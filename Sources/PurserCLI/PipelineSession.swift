@@ -54,6 +54,7 @@ extension Session {
     // Warnings are to be shown each time: a plan that is kept would be found without a look at the file.
     let isClean = findings.isEmpty && file.warnings.isEmpty
     let keeping = isClean ? keeping(source, project) : nil
+    try project.mapStorageKey(by: file)
     project.pipeline = file.cacheNamespace ?? graph.name
     return Planner(
       cache: TaskCache(project: project, environment: environment),
@@ -61,9 +62,12 @@ extension Session {
       keptAt: keeping)
   }
 
-  /// Where the plan of a graph is kept.
-  private func keeping(_ source: PipelineSource, _ project: Project) -> (path: ByteString, key: Digest) {
-    (
+  /// Where the plan of a graph is kept: for a branch, not for what the file maps it to, which is known only from its
+  /// text. `nil` where that cannot be told.
+  private func keeping(_ source: PipelineSource, _ located: Project) -> (path: ByteString, key: Digest)? {
+    var project = located
+    guard (try? project.mapStorageKey(by: nil)) != nil else { return nil }
+    return (
       PlanCache.path(graph: chosenGraph, project: project),
       PlanCache.key(source, graph: chosenGraph, project: project, environment: environment)
     )
@@ -74,8 +78,7 @@ extension Session {
   func untouchedPlan() throws -> (tasks: Int, savedMicroseconds: Int64)? {
     let project = try plainProject()
     guard let source = try PipelineLoader(project: project).source() else { return nil }
-    let (path, key) = keeping(source, project)
-    guard let plan = PlanCache(at: path, key: key) else { return nil }
+    guard let (path, key) = keeping(source, project), let plan = PlanCache(at: path, key: key) else { return nil }
     return TaskCache(project: project, environment: environment).isUntouched(plan)
       ? (plan.taskCount, plan.savedMicroseconds) : nil
   }
@@ -85,15 +88,22 @@ extension Session {
     invocation.text("pipeline") ?? environment["PURSER_PIPELINE"].flatMap { $0.isEmpty ? nil : $0.escaped }
   }
 
-  /// As ``project()``, but a pipeline file that cannot be used is no reason for a command not to run.
+  /// As ``project()``, but a pipeline file, or one of `branch_conf`, that cannot be used is no reason for a command not
+  /// to run.
   func stepProject() throws -> Project {
+    var project = try plainProject()
+    var file: PipelineFile?
     do {
-      return try project()
+      file = try name(&project)
     } catch let error as PurserError where error.code == .pipeline {
-      let project = try plainProject()
       console.warn("\(error.message); recorded in pipeline '\(project.pipeline)'")
-      return project
     }
+    do throws(PurserError) {
+      try project.mapStorageKey(by: file)
+    } catch {
+      console.warn("\(error.message); recorded under storage key '\(project.storageKey)'")
+    }
+    return project
   }
 
   /// How tasks are declared, by name: by the pipeline file, where it has the graph that is meant and the task, else as
@@ -115,8 +125,15 @@ extension Session {
   /// The project under the name that its pipeline file gives it, as far as one can be told.
   func project() throws -> Project {
     var project = try plainProject()
-    guard let (file, _) = try pipelineFile(project) else { return project }
-    if let graph = PipelineLoader.graph(chosenGraph, of: file) { project.pipeline = file.cacheNamespace ?? graph.name }
+    let file = try name(&project)
+    try project.mapStorageKey(by: file)
     return project
+  }
+
+  /// Gives the project the name that its pipeline file has for it, as far as one can be told.
+  private func name(_ project: inout Project) throws -> PipelineFile? {
+    guard let (file, _) = try pipelineFile(project) else { return nil }
+    if let graph = PipelineLoader.graph(chosenGraph, of: file) { project.pipeline = file.cacheNamespace ?? graph.name }
+    return file
   }
 }

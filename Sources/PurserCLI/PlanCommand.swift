@@ -79,7 +79,7 @@ let lintCommand = CommandSpec(
   discussion: "Exit code 0 without errors (warnings are none), 78 with."
 ) { invocation in
   let session = try Session(invocation)
-  let project = try session.plainProject()
+  var project = try session.plainProject()
   let loader = PipelineLoader(project: project)
   var findings: [Diagnostic] = []
   var remarks: [CodeClosure.Remark] = []
@@ -91,6 +91,7 @@ let lintCommand = CommandSpec(
     name = source.name
     let file = try loader.file(of: source)
     findings = file.warnings
+    try project.mapStorageKey(by: file)
     let wanted = invocation.operands.map(\.escaped)
     for graph in wanted where !file.graphs.contains(where: { $0.name == graph }) {
       throw PurserError(

@@ -14,9 +14,9 @@ struct Session {
     console = try Console(invocation, noColor: environment["NO_COLOR"].map { !$0.isEmpty } ?? false)
   }
 
-  /// The project, without a look at its pipeline file.
+  /// The project, without a look at its pipeline file: its branch is its storage key, whatever it is mapped to.
   func plainProject() throws -> Project {
-    try Project.find(
+    try Project.locate(
       Project.Options(
         root: invocation.value("project"), store: invocation.value("store"),
         storageKey: invocation.text("storage-key"), pipeline: invocation.text("pipeline")),

@@ -37,7 +37,7 @@ let statusCommand = CommandSpec(
       default: .yellow
       }
     let items = state.items.map { ("\($0.done)/\($0.total)", $0.done < $0.total ? Console.Style.yellow : .dim) }
-    return [(state.task, .bold), (state.word, style)] + (hasItems ? [items ?? ("-", .dim)] : []) + [
+    return [(state.task, .bold), (state.text, style)] + (hasItems ? [items ?? ("-", .dim)] : []) + [
       mark(state.isCodeSame), mark(state.areInputsSame),
       mark(state.isDataSame), mark(state.areOutputsSame), (session.age(state.endTime), nil),
       (state.durationMicroseconds.map(Timestamp.duration) ?? "-", nil),
@@ -67,6 +67,12 @@ extension Session {
 }
 
 extension TaskState {
+  /// The state as people see it: with the word that it rests on.
+  fileprivate var text: String {
+    guard word == "fresh", let kind = acceptance?.kind else { return word }
+    return "\(word) (\(kind.rawValue))"
+  }
+
   fileprivate var json: JSON {
     func flag(_ isSame: Bool?) -> JSON { isSame.map { .string($0 ? "same" : "changed") } ?? .null }
     return .object([
@@ -78,7 +84,7 @@ extension TaskState {
         items.map { .object([("done", .integer(Int64($0.done))), ("total", .integer(Int64($0.total)))]) } ?? .null
       ), ("endTime", endTime.map { .string($0) } ?? .null),
       ("durationMicroseconds", durationMicroseconds.map { .integer($0) } ?? .null),
-      ("reasons", .array(reasons.map(\.json))),
+      ("reasons", .array(reasons.map(\.json))), ("accepted", acceptance?.json ?? .null),
     ])
   }
 }

@@ -1,41 +1,6 @@
 import Purser
 import PurserModel
 
-let invalidateCommand = CommandSpec(
-  name: "invalidate", summary: "declare results void, so that tasks run again; history stays", operands: "TASK…",
-  options: [
-    .flag("downstream", "also every task that follows, as recorded"),
-    .flag("all-keys", "on every storage key, and for keys to come"),
-    .value("why", "TEXT", "the reason, kept with the mark"),
-  ], takesOperands: true
-) { invocation in
-  let session = try Session(invocation)
-  let cache = try session.cache()
-  let tasks = try session.requiredTasks("invalidate")
-  let known = Set(try cache.taskRecords(onAllKeys: invocation.has("all-keys")).map(\.key.task))
-  for task in tasks where !known.contains(task) { throw try session.unknownTask(task, cache) }
-  let hit = try cache.invalidate(
-    tasks, downstream: invocation.has("downstream"), allKeys: invocation.has("all-keys"),
-    why: invocation.text("why") ?? "")
-  if session.console.isJSON {
-    session.console.print(
-      .object([
-        (
-          "invalidated",
-          .array(
-            hit.map {
-              .object([
-                ("storageKey", .string($0.storageKey)), ("pipeline", .string($0.pipeline)), ("task", .string($0.task)),
-              ])
-            })
-        )
-      ]))
-  } else if session.console.verbosity != .quiet {
-    for key in hit { session.console.print("invalidated \(key.task) on \(key.storageKey)") }
-  }
-  return 0
-}
-
 let gcCommand = CommandSpec(
   name: "gc", summary: "remove results and contents that no record and no recent run names",
   options: [.value("older-than", "DURATION", "keep what is younger (default: 30d)")]

@@ -38,6 +38,8 @@ public struct TaskRecord: Sendable, Hashable {
   public var result: ActionResult?
   /// The standing invalidation, if there is one.
   public var invalidation: Invalidation?
+  /// With an invalidation: the number of the last run that had begun before it; 0 where that does not matter.
+  public var markedRun: Int64
   /// The number of the last attempt.
   public var lastRun: Int64?
   /// How the last attempt ended, where that is not in `status`.
@@ -50,6 +52,15 @@ public struct TaskRecord: Sendable, Hashable {
     self.updatedAt = updatedAt
     subtaskCount = 0
     taskdataCount = 0
+    markedRun = 0
+  }
+}
+
+extension TaskRecord {
+  /// Whether the record's result was made from something else, and stands because somebody vouched for it.
+  public var isVouchedFor: Bool {
+    guard let actionKey, let result else { return false }
+    return result.actionKey != actionKey
   }
 }
 
@@ -67,6 +78,23 @@ public struct Invalidation: Sendable, Hashable {
     self.at = at
     self.by = by
     self.why = why
+  }
+}
+
+/// A mark that was taken back, or would be.
+public struct StandingMark: Sendable, Hashable {
+  /// The task.
+  public var key: TaskKey
+  /// Who made the mark, when and why.
+  public var mark: Invalidation
+  /// Whether it is part of one on all keys.
+  public var isOnAllKeys: Bool
+
+  /// Makes one.
+  public init(key: TaskKey, mark: Invalidation, isOnAllKeys: Bool) {
+    self.key = key
+    self.mark = mark
+    self.isOnAllKeys = isOnAllKeys
   }
 }
 
@@ -92,6 +120,8 @@ public struct ActionResult: Sendable, Hashable {
   public var producer: TaskKey
   /// When, ISO 8601.
   public var createdAt: String
+  /// The number of the run that made it; 0 where that is not known.
+  public var run: Int64
 
   /// Makes a result without data.
   public init(
@@ -104,6 +134,7 @@ public struct ActionResult: Sendable, Hashable {
     self.outputsVersion = outputsVersion
     self.log = log
     dataCount = 0
+    run = 0
     self.durationMicroseconds = durationMicroseconds
     self.producer = producer
     self.createdAt = createdAt

@@ -15,6 +15,10 @@ struct PipelineDecoder {
     var file = PipelineFile(dialect: dialect)
     file.cacheNamespace = readOptionalString()
     file.sourceRoots = readStringList()
+    file.storageKeys = readList { decoder in
+      let branch = decoder.readString()
+      return StorageKeyRule(branch: branch, storageKey: decoder.readString())
+    }
     file.commonCode = readStringList()
     file.codeDigest = readMode()
     file.pythonFolders = readStringList()

@@ -86,6 +86,11 @@ struct PipelineEncoder {
   mutating func write(_ file: PipelineFile) {
     write(file.cacheNamespace)
     write(file.sourceRoots)
+    write(file.storageKeys.count)
+    for rule in file.storageKeys {
+      write(rule.branch)
+      write(rule.storageKey)
+    }
     write(file.commonCode)
     write(file.codeDigest?.rawValue)
     write(file.pythonFolders)

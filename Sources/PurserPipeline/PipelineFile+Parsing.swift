@@ -17,24 +17,10 @@ extension PipelineFile {
   public static func parse(
     _ bytes: [UInt8], dialect: Dialect, defaultGraph: String
   ) throws(PipelineFileError) -> PipelineFile {
-    guard bytes.count <= maximumSize else {
-      throw PipelineFileError([
-        Diagnostic(
-          .error, "the file is larger than 1 MiB, the most a pipeline file may have; move data out of it", at: nil)
-      ])
-    }
     let root: YAMLNode?
-    var duplicates: [Diagnostic] = []
+    let duplicates: [Diagnostic]
     do {
-      root = try bytes.withUnsafeBufferPointer { (buffer) throws(YAMLProblem) -> YAMLNode? in
-        let start = buffer.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0
-        // libyaml takes no null pointer, which an empty buffer may have.
-        if buffer.count == start { return nil }
-        var composer = try YAMLComposer(UnsafeBufferPointer(rebasing: buffer[start...]))
-        let root = try composer.compose()
-        duplicates = composer.diagnostics
-        return root
-      }
+      (root, duplicates) = try YAMLNode.read(bytes)
     } catch {
       throw PipelineFileError([Diagnostic(.error, error.message, at: error.mark)])
     }

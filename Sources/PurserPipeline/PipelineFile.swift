@@ -72,6 +72,8 @@ public struct PipelineFile: Sendable {
   public var cacheNamespace: String?
   /// `settings.source_roots`: where Python looks for modules, beside the folders that are found by themselves.
   public var sourceRoots: [String]
+  /// `settings.storage_keys`: branches, or patterns of them, and their storage keys, in the order of the file.
+  public var storageKeys: [StorageKeyRule]
   /// `settings.code`: files, folders or globs of code of every task, such as a lock file.
   public var commonCode: [String]
   /// `settings.code_digest`: for the tasks that do not say.
@@ -89,6 +91,7 @@ public struct PipelineFile: Sendable {
     graphs = []
     tasks = []
     sourceRoots = []
+    storageKeys = []
     commonCode = []
     pythonFolders = []
     rFolders = []

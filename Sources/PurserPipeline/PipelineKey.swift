@@ -60,6 +60,7 @@ enum ParentKey: String, CaseIterable {
 enum SettingKey: String, CaseIterable {
   case cacheNamespace = "cache_namespace"
   case sourceRoots = "source_roots"
+  case storageKeys = "storage_keys"
   case code
   case codeDigest = "code_digest"
   case pyTasksDir = "py_tasks_dir"

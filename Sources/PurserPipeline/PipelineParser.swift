@@ -93,6 +93,7 @@ struct PipelineParser {
         file.cacheNamespace = text(entry.value, field)
         if let name = file.cacheNamespace { checkName(name, field, at: entry.value.mark) }
       case .sourceRoots: file.sourceRoots = texts(entry.value, field)
+      case .storageKeys: file.storageKeys = storageKeyRules(entry.value, field)
       case .code: file.commonCode = texts(entry.value, field)
       case .codeDigest: file.codeDigest = mode(entry.value, field)
       case .pyTasksDir: file.pythonFolders = texts(entry.value, field)

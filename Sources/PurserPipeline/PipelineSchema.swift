@@ -95,6 +95,12 @@ public enum PipelineSchema {
                 found: the folder of the file, the root, and those of pyproject.toml with their src.",
               "$ref": "#/definitions/texts"
             },
+            "storage_keys": {
+              "description": "Storage keys by branch: a branch's name, or a pattern such as 'feature/*' ('**' for any \#
+                number of folders). A name goes first, then the first pattern that matches.",
+              "type": ["object", "null"],
+              "additionalProperties": { "$ref": "#/definitions/text" }
+            },
             "code": {
               "description": "Files, folders or globs of code of every task, such as a lock file.",
               "$ref": "#/definitions/texts"

@@ -193,3 +193,21 @@ struct YAMLComposer: ~Copyable {
         at: entry.mark))
   }
 }
+
+extension YAMLNode {
+  /// The value of a file in UTF-8, `nil` for a file without one; and the keys in it that stand twice.
+  static func read(_ bytes: [UInt8]) throws(YAMLProblem) -> (root: YAMLNode?, duplicates: [Diagnostic]) {
+    guard bytes.count <= PipelineFile.maximumSize else {
+      throw YAMLProblem(
+        message: "the file is larger than 1 MiB, the most a pipeline file may have; move data out of it", mark: nil)
+    }
+    return try bytes.withUnsafeBufferPointer { buffer throws(YAMLProblem) in
+      let start = buffer.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0
+      // libyaml takes no null pointer, which an empty buffer may have.
+      if buffer.count == start { return (nil, []) }
+      var composer = try YAMLComposer(UnsafeBufferPointer(rebasing: buffer[start...]))
+      let root = try composer.compose()
+      return (root, composer.diagnostics)
+    }
+  }
+}

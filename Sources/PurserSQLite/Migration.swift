@@ -24,10 +24,13 @@ struct Migration: Sendable {
     Migration(
       version: 5, name: "005_dependency_files",
       up: { PackageResources._05_dependency_files_up_sql }, down: { PackageResources._05_dependency_files_down_sql }),
+    Migration(
+      version: 6, name: "006_acceptance",
+      up: { PackageResources._06_acceptance_up_sql }, down: { PackageResources._06_acceptance_down_sql }),
   ]
 
   /// The version that this build reads and writes.
-  static let current: Int64 = 5
+  static let current: Int64 = 6
 
   /// FNV-1a, 64 bits, of the up script: told apart from an edited one, not from a forged one.
   var checksum: String {

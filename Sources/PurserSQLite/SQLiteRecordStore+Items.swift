@@ -8,12 +8,9 @@ extension SQLiteRecordStore {
   ) throws(StoreError) -> [Digest: ItemResult] {
     try read(else: [:]) { connection throws(StoreError) in
       guard let last = try connection.integer("SELECT max(id) FROM item_results"), last > 0 else { return [:] }
-      let horizon =
-        try connection.integer(
-          "SELECT item_horizon FROM invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?", key.values)
-        ?? 0
+      let horizon = try Self.itemHorizon(of: key, connection)
       // Two searches a key, or all rows once: measured, 50,000 keys of 50,000 take 190 ms the one way, 75 the other.
-      return Int64(contentKeys.count) > (last - horizon) / 4
+      return Int64(contentKeys.count) > (last - horizon.result) / 4
         ? try Self.scanItemResults(for: contentKeys, after: horizon, connection)
         : try Self.searchItemResults(for: contentKeys, after: horizon, connection)
     }
@@ -22,14 +19,24 @@ extension SQLiteRecordStore {
   private static let itemColumns =
     "SELECT id, manifest, data, duration_us, storage_key, pipeline, task_id, content_key FROM item_results "
 
+  /// As for tasks: what was there when the mark was made, and what runs made that had begun by then.
+  private static func itemHorizon(of key: TaskKey, _ connection: Connection) throws(StoreError) -> InvalidationHorizon {
+    var statement = try connection.statement(
+      "SELECT item_horizon, run_horizon FROM invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?")
+    try statement.bind(key.values)
+    guard try statement.step() else { return InvalidationHorizon(result: 0, run: 0) }
+    return InvalidationHorizon(result: statement.integer(0), run: statement.integer(1))
+  }
+
   private static func searchItemResults(
-    for contentKeys: [Digest], after horizon: Int64, _ connection: Connection
+    for contentKeys: [Digest], after horizon: InvalidationHorizon, _ connection: Connection
   ) throws(StoreError) -> [Digest: ItemResult] {
     var statement = try connection.statement(
-      itemColumns + "WHERE content_key = ? AND id > ? AND invalidated_at IS NULL ORDER BY id DESC")
+      itemColumns
+        + "WHERE content_key = ? AND id > ? AND begun NOT BETWEEN 1 AND ? AND invalidated_at IS NULL ORDER BY id DESC")
     var found: [Digest: ItemResult] = [:]
     for contentKey in contentKeys {
-      try statement.bind([.digest(contentKey), .integer(horizon)])
+      try statement.bind([.digest(contentKey), .integer(horizon.result), .integer(horizon.run)])
       while found[contentKey] == nil, try statement.step() {
         found[contentKey] = itemResult(statement)
       }
@@ -38,13 +45,14 @@ extension SQLiteRecordStore {
   }
 
   private static func scanItemResults(
-    for contentKeys: [Digest], after horizon: Int64, _ connection: Connection
+    for contentKeys: [Digest], after horizon: InvalidationHorizon, _ connection: Connection
   ) throws(StoreError) -> [Digest: ItemResult] {
     let wanted = Set(contentKeys)
     var found: [Digest: ItemResult] = [:]
     found.reserveCapacity(wanted.count)
-    var statement = try connection.statement(itemColumns + "WHERE id > ? AND invalidated_at IS NULL ORDER BY id")
-    try statement.bind([.integer(horizon)])
+    var statement = try connection.statement(
+      itemColumns + "WHERE id > ? AND begun NOT BETWEEN 1 AND ? AND invalidated_at IS NULL ORDER BY id")
+    try statement.bind([.integer(horizon.result), .integer(horizon.run)])
     while try statement.step() {
       guard let contentKey = statement.digest(7), wanted.contains(contentKey) else { continue }
       if let result = itemResult(statement) { found[contentKey] = result }
@@ -61,19 +69,22 @@ extension SQLiteRecordStore {
   }
 
   static func insert(
-    _ result: NewItemResult, _ contentKey: Digest, of key: TaskKey, now: String, _ connection: Connection
+    _ result: NewItemResult, _ contentKey: Digest, of key: TaskKey, by run: OpenRun?, now: String,
+    _ connection: Connection
   ) throws(StoreError) {
     for blob in result.blobs { _ = try insert(blob, now: now, connection) }
     try connection.run(
       """
-      INSERT INTO item_results (content_key, manifest, data, duration_us, storage_key, pipeline, task_id, created_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO item_results (content_key, manifest, data, duration_us, storage_key, pipeline, task_id, created_at,
+        begun)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       """,
       [
         .digest(contentKey), .blob(result.manifest.encoded), .text(orNull: result.data),
         .integer(result.durationMicroseconds),
-      ] + key.values + [.text(now)])
+      ] + key.values + [.text(now), .integer(run?.id ?? 0)])
     let id = connection.lastInsertedRow
+    if let run { try voidItemIfMarked(id, of: run, connection) }
     for digest in Set(result.manifest.entries.lazy.filter({ $0.kind != .directory }).map(\.digest)) {
       try connection.run(
         "INSERT OR IGNORE INTO item_blobs (item_result_id, blob_id) VALUES (?, ?)",

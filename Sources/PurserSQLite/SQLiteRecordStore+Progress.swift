@@ -111,7 +111,7 @@ extension SQLiteRecordStore {
     let last = try append(request.progress.map(\.event), toJournalOf: task.id, connection)
     for entry in request.progress {
       guard let result = entry.result, let contentKey = entry.event.contentKey else { continue }
-      try insert(result, contentKey, of: request.key, now: entry.event.time, connection)
+      try insert(result, contentKey, of: request.key, by: request.run, now: entry.event.time, connection)
     }
     if request.run == nil, request.progress.contains(where: { $0.event.status != .done }) {
       // Somebody says that an item is not done after all: then the task is not either.

@@ -9,7 +9,7 @@ extension SQLiteRecordStore {
       t.taskdata_count, t.updated_at, d.action_key,
       r.id, r.action_key, r.manifest, r.outputs_version, r.log_digest, r.duration_us, r.storage_key, r.pipeline,
       r.task_id, r.created_at, r.data_digest, r.data_count, r.invalidated_at,
-      i.horizon, i.invalidated_at, i.invalidated_by, i.why, n.id, n.status
+      i.horizon, i.invalidated_at, i.invalidated_by, i.why, n.id, n.status, r.begun, i.run_horizon
     FROM tasks t
       LEFT JOIN task_details d ON d.task_row = t.id
       LEFT JOIN action_results r ON r.id = d.result_id
@@ -28,6 +28,7 @@ extension SQLiteRecordStore {
         try statement.bind(key.values)
         found.append(try statement.step() ? Self.record(statement) : nil)
       }
+      for index in found.indices { try Self.nameMark(of: &found[index], connection) }
       return found
     }
   }
@@ -48,9 +49,10 @@ extension SQLiteRecordStore {
       var statement = try connection.statement(
         Self.recordColumns + condition + " ORDER BY t.storage_key, t.pipeline, t.task_id")
       try statement.bind(values)
-      var records: [TaskRecord] = []
+      var records: [TaskRecord?] = []
       while try statement.step() { records.append(Self.record(statement)) }
-      return records
+      for index in records.indices { try Self.nameMark(of: &records[index], connection) }
+      return records.compactMap { $0 }
     }
   }
 
@@ -71,12 +73,33 @@ extension SQLiteRecordStore {
     record.result = result(row, from: 15)
     record.lastRun = row.integer(orNil: 32)
     record.lastRunState = row.text(33).flatMap(RunState.init)
-    if let horizon = row.integer(orNil: 28), (record.result?.id ?? 0) <= horizon {
-      record.invalidation = Invalidation(at: row.text(29) ?? "", by: row.text(30) ?? "", why: row.text(31) ?? "")
-    } else if let marked = row.text(27) {
-      record.invalidation = Invalidation(at: marked, by: "", why: "on all storage keys")
+    record.result?.run = row.integer(34)
+    if let horizon = row.integer(orNil: 28) {
+      let mark = InvalidationHorizon(result: horizon, run: row.integer(35))
+      if record.result.map(mark.voids) ?? true {
+        record.invalidation = Invalidation(at: row.text(29) ?? "", by: row.text(30) ?? "", why: row.text(31) ?? "")
+        record.markedRun = mark.run
+      }
+    }
+    if record.invalidation == nil, let marked = row.text(27) {
+      record.invalidation = Invalidation(at: marked, by: "", why: "")
     }
     return record
+  }
+
+  /// Who made the mark on all keys that a record's result is void by, and why. Few records are marked: not in their
+  /// query, which is every decision's.
+  private static func nameMark(of record: inout TaskRecord?, _ connection: Connection) throws(StoreError) {
+    guard let mark = record?.invalidation, mark.by.isEmpty, let result = record?.result else { return }
+    var statement = try connection.statement(
+      """
+      SELECT m.invalidated_by, m.why FROM void_results v JOIN all_keys_marks m ON m.id = v.mark_id
+      WHERE v.result_id = ? ORDER BY m.id LIMIT 1
+      """)
+    try statement.bind([.integer(result.id)])
+    guard try statement.step() else { return }
+    record?.invalidation?.by = statement.text(0) ?? ""
+    record?.invalidation?.why = statement.text(1) ?? ""
   }
 
   /// kptn's models expect a JSON string there: 64 hex digits in quotes.
@@ -87,7 +110,7 @@ extension SQLiteRecordStore {
 
   /// Columns: id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
   /// created_at, data_digest, data_count. `nil` without a row, or where what is stored cannot be read, which then counts as a miss.
-  private static func result(_ row: borrowing Statement, from first: Int32) -> ActionResult? {
+  static func result(_ row: borrowing Statement, from first: Int32) -> ActionResult? {
     guard let id = row.integer(orNil: first), let actionKey = row.digest(first + 1),
       let manifest = row.bytes(first + 2).flatMap({ OutputManifest(encoded: $0) }),
       let outputsVersion = row.digest(first + 3)
@@ -119,13 +142,15 @@ extension SQLiteRecordStore {
     var statement = try connection.statement(
       """
       SELECT id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
-        created_at, data_digest, data_count
+        created_at, data_digest, data_count, begun
       FROM action_results WHERE action_key = ? AND invalidated_at IS NULL ORDER BY id DESC
       """)
     try statement.bind([.digest(actionKey)])
     var results: [ActionResult] = []
     while try statement.step() {
-      if let result = result(statement, from: 0) { results.append(result) }
+      guard var result = result(statement, from: 0) else { continue }
+      result.run = statement.integer(12)
+      results.append(result)
     }
     return results
   }
@@ -142,17 +167,6 @@ extension SQLiteRecordStore {
         if let key = statement.digest(0), !keys.contains(key) { keys.append(key) }
       }
       return keys
-    }
-  }
-
-  package func invalidationHorizons(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: Int64] {
-    try read(else: [:]) { connection throws(StoreError) in
-      var found: [TaskKey: Int64] = [:]
-      for key in keys {
-        found[key] = try connection.integer(
-          "SELECT horizon FROM invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?", key.values)
-      }
-      return found
     }
   }
 

@@ -1,4 +1,4 @@
-import PurserModel
+package import PurserModel
 package import PurserStore
 
 extension SQLiteRecordStore {
@@ -12,34 +12,13 @@ extension SQLiteRecordStore {
         let newest = try Self.results(of: run.actionKey, connection).first?.id ?? 0
         guard newest == known else { return .moved }
       }
+      if let result = run.restoring, try !Self.stands(result, for: run.actionKey, of: run.key, connection) {
+        return .moved
+      }
 
       let previous = try connection.text(
         "SELECT status FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?", run.key.values)
-      try connection.run(
-        """
-        INSERT INTO task_runs (storage_key, pipeline, task_id, kind, status, action_key, reasons, created_by,
-          created_at, updated_at, started_at)
-        VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?)
-        """,
-        run.key.values + [
-          .text(run.kind), .digest(run.actionKey), .text(run.reasons), .text(run.createdBy), .text(run.now),
-          .text(run.now), .text(run.now),
-        ])
-      let id = connection.lastInsertedRow
-      // Never INSERT OR REPLACE: that deletes the old row, and the cascade erases its bins.
-      try connection.run(
-        """
-        INSERT INTO tasks (storage_key, pipeline, task_id, status, start_time, created_at, updated_at)
-        VALUES (?, ?, ?, 'RUNNING', ?, ?, ?)
-        ON CONFLICT (storage_key, pipeline, task_id) DO UPDATE SET
-          status = 'RUNNING', start_time = excluded.start_time, end_time = NULL, updated_at = excluded.updated_at
-        """, run.key.values + [.text(run.now), .text(run.now), .text(run.now)])
-      try connection.run(
-        """
-        INSERT INTO task_details (task_row, run_id, spec)
-        SELECT id, ?, ? FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?
-        ON CONFLICT (task_row) DO UPDATE SET run_id = excluded.run_id, spec = coalesce(excluded.spec, spec)
-        """, [.integer(id), .text(orNull: run.specification)] + run.key.values)
+      let id = try Self.insert(run, connection)
       try Self.log(
         "STARTED", run: id, key: run.key, from: previous, to: "RUNNING", at: run.now, by: run.createdBy, connection)
       var tokens: [Int64] = []
@@ -59,7 +38,37 @@ extension SQLiteRecordStore {
     }
   }
 
-  private static func isLastRun(
+  /// Writes down that a run has begun, and returns its number.
+  static func insert(_ run: NewRun, _ connection: Connection) throws(StoreError) -> Int64 {
+    try connection.run(
+      """
+      INSERT INTO task_runs (storage_key, pipeline, task_id, kind, status, action_key, reasons, created_by,
+        created_at, updated_at, started_at)
+      VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?)
+      """,
+      run.key.values + [
+        .text(run.kind), .digest(run.actionKey), .text(run.reasons), .text(run.createdBy), .text(run.now),
+        .text(run.now), .text(run.now),
+      ])
+    let id = connection.lastInsertedRow
+    // Never INSERT OR REPLACE: that deletes the old row, and the cascade erases its bins.
+    try connection.run(
+      """
+      INSERT INTO tasks (storage_key, pipeline, task_id, status, start_time, created_at, updated_at)
+      VALUES (?, ?, ?, 'RUNNING', ?, ?, ?)
+      ON CONFLICT (storage_key, pipeline, task_id) DO UPDATE SET
+        status = 'RUNNING', start_time = excluded.start_time, end_time = NULL, updated_at = excluded.updated_at
+      """, run.key.values + [.text(run.now), .text(run.now), .text(run.now)])
+    try connection.run(
+      """
+      INSERT INTO task_details (task_row, run_id, spec)
+      SELECT id, ?, ? FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+      ON CONFLICT (task_row) DO UPDATE SET run_id = excluded.run_id, spec = coalesce(excluded.spec, spec)
+      """, [.integer(id), .text(orNull: run.specification)] + run.key.values)
+    return id
+  }
+
+  static func isLastRun(
     _ run: Int64?, _ state: RunState?, of key: TaskKey, _ connection: Connection
   ) throws(StoreError) -> Bool {
     var statement = try connection.statement(
@@ -72,8 +81,32 @@ extension SQLiteRecordStore {
     return statement.integer(0) == run && statement.text(1).flatMap(RunState.init) == state
   }
 
+  /// Whether a result may still be put back for a task: no mark voids it, and it stands for the fingerprint.
+  private static func stands(
+    _ result: Int64, for actionKey: Digest, of key: TaskKey, _ connection: Connection
+  ) throws(StoreError) -> Bool {
+    let isItsOwn = try connection.integer(
+      """
+      SELECT 1 FROM action_results r WHERE r.id = ?4 AND (r.action_key = ?5 OR EXISTS (
+        SELECT 1 FROM acceptances a WHERE a.storage_key = ?1 AND a.pipeline = ?2 AND a.task_id = ?3
+          AND a.action_key = ?5 AND a.result_id = r.id))
+      """, key.values + [.integer(result), .digest(actionKey)])
+    guard isItsOwn != nil else { return false }
+    return try isValid(result, for: key, connection)
+  }
+
+  /// Whether a result is there and no mark voids it for a task.
+  static func isValid(_ result: Int64, for key: TaskKey, _ connection: Connection) throws(StoreError) -> Bool {
+    try connection.integer(
+      """
+      SELECT 1 FROM action_results r WHERE r.id = ?4 AND r.invalidated_at IS NULL AND NOT EXISTS (
+        SELECT 1 FROM invalidations i WHERE i.storage_key = ?1 AND i.pipeline = ?2 AND i.task_id = ?3
+          AND (r.id <= i.horizon OR r.begun BETWEEN 1 AND i.run_horizon))
+      """, key.values + [.integer(result)]) != nil
+  }
+
   /// Removes the lease of a dead owner and closes the run that it left open.
-  private static func endAbandonedLease(_ token: Int64, now: String, _ connection: Connection) throws(StoreError) {
+  static func endAbandonedLease(_ token: Int64, now: String, _ connection: Connection) throws(StoreError) {
     guard let run = try connection.integer("SELECT run_id FROM task_locks WHERE id = ?", [.integer(token)]) else {
       return
     }
@@ -89,7 +122,7 @@ extension SQLiteRecordStore {
     try read(else: []) { connection throws(StoreError) in try Self.leases(named: names, connection) }
   }
 
-  private static func leases(named names: [String], _ connection: Connection) throws(StoreError) -> [Lease] {
+  static func leases(named names: [String], _ connection: Connection) throws(StoreError) -> [Lease] {
     var found: [Lease] = []
     var statement = try connection.statement(
       """
@@ -182,63 +215,81 @@ extension SQLiteRecordStore {
     try locked { database throws(StoreError) in try database.sync() }
   }
 
-  package func finish(_ run: OpenRun, with outcome: RunOutcome, isDurable: Bool) throws(StoreError) {
+  package func finish(
+    _ run: OpenRun, with outcome: RunOutcome, isDurable: Bool
+  ) throws(StoreError) -> Invalidation? {
     try write(durable: isDurable) { connection throws(StoreError) in
       try Self.requireLeases(of: run, connection)
-      let now = outcome.finishedAt
-      if let row = try Self.taskRow(of: run.key, connection)?.id { try Self.fold(row, run.key, now: now, connection) }
-      for blob in outcome.blobs { _ = try Self.insert(blob, now: now, connection) }
-      try Self.intern(outcome.fingerprint, connection)
-      for (digest, listing) in outcome.treeNodes {
-        try connection.run(
-          "INSERT OR IGNORE INTO tree_nodes (digest, listing) VALUES (?, ?)", [.digest(digest), .blob(listing)])
-      }
-      let result = try Self.recordResult(of: run, outcome, connection)
-      try connection.run(
-        """
-        UPDATE task_runs SET status = ?, action_key = ?, exit_code = ?, duration_us = ?, log_digest = ?,
-          error_info = ?, started_at = ?, finished_at = ?, updated_at = ? WHERE id = ?
-        """,
-        [
-          .text(outcome.state.rawValue), .digest(outcome.fingerprint.actionKey),
-          .integer(orNull: outcome.exitCode.map(Int64.init)),
-          .integer(outcome.durationMicroseconds), .digest(orNull: outcome.log), .text(orNull: outcome.errorInfo),
-          .text(outcome.startedAt), .text(now), .text(now), .integer(run.id),
-        ])
-      if let log = outcome.log, let blob = try Self.blobRow(log, connection) {
-        try connection.run(
-          "INSERT OR REPLACE INTO run_blobs (run_id, role, path, blob_id) VALUES (?, 'log', x'', ?)",
-          [.integer(run.id), .integer(blob)])
-      }
-      try Self.recordTask(run, outcome, result, connection)
-      try Self.recordData(run, outcome, connection)
+      let result = try Self.close(run, outcome, connection)
       try Self.log(
         outcome.state == .completed ? "FINISHED" : outcome.state.rawValue, run: run.id, key: run.key, from: "RUNNING",
-        to: outcome.status?.rawValue, at: now, by: nil, connection)
+        to: outcome.status?.rawValue, at: outcome.finishedAt, by: nil, connection)
       try connection.run("DELETE FROM task_locks WHERE run_id = ?", [.integer(run.id)])
+      guard let result else { return nil }
+      return try Self.mark(voiding: result, of: run, connection)
     }
+  }
+
+  /// Records what came of a run, and returns the number of the result that the record holds on to.
+  static func close(_ run: OpenRun, _ outcome: RunOutcome, _ connection: Connection) throws(StoreError) -> Int64? {
+    let now = outcome.finishedAt
+    if let row = try taskRow(of: run.key, connection)?.id { try fold(row, run.key, now: now, connection) }
+    for blob in outcome.blobs { _ = try insert(blob, now: now, connection) }
+    try intern(outcome.fingerprint, connection)
+    for (digest, listing) in outcome.treeNodes {
+      try connection.run(
+        "INSERT OR IGNORE INTO tree_nodes (digest, listing) VALUES (?, ?)", [.digest(digest), .blob(listing)])
+    }
+    let result = try recordResult(of: run, outcome, connection)
+    try connection.run(
+      """
+      UPDATE task_runs SET status = ?, action_key = ?, exit_code = ?, duration_us = ?, log_digest = ?,
+        error_info = ?, started_at = ?, finished_at = ?, updated_at = ? WHERE id = ?
+      """,
+      [
+        .text(outcome.state.rawValue), .digest(outcome.fingerprint.actionKey),
+        .integer(orNull: outcome.exitCode.map(Int64.init)),
+        .integer(outcome.durationMicroseconds), .digest(orNull: outcome.log), .text(orNull: outcome.errorInfo),
+        .text(outcome.startedAt), .text(now), .text(now), .integer(run.id),
+      ])
+    if let log = outcome.log, let blob = try blobRow(log, connection) {
+      try connection.run(
+        "INSERT OR REPLACE INTO run_blobs (run_id, role, path, blob_id) VALUES (?, 'log', x'', ?)",
+        [.integer(run.id), .integer(blob)])
+    }
+    try recordTask(run, outcome, result, connection)
+    try recordData(run, outcome, connection)
+    return result
   }
 
   /// The number of the result that the record shall hold on to.
   private static func recordResult(
     of run: OpenRun, _ outcome: RunOutcome, _ connection: Connection
   ) throws(StoreError) -> Int64? {
-    if let restored = outcome.restored { return restored.id }
+    if let restored = outcome.restored {
+      try recordVouch(of: run, outcome, for: restored.id, connection)
+      return restored.id
+    }
     guard let manifest = outcome.manifest, let outputsVersion = outcome.outputsVersion else { return nil }
+    let resultKey = outcome.vouch?.resultKey
     try connection.run(
       """
       INSERT INTO action_results (action_key, outputs_version, manifest, log_digest, duration_us, storage_key,
-        pipeline, task_id, run_id, created_at, data_digest, data_count, declared_key)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        pipeline, task_id, run_id, begun, created_at, data_digest, data_count, declared_key)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """,
       [
-        .digest(outcome.fingerprint.actionKey), .digest(outputsVersion), .blob(manifest.encoded),
+        .digest(resultKey ?? outcome.fingerprint.actionKey), .digest(outputsVersion), .blob(manifest.encoded),
         .digest(orNull: outcome.log), .integer(outcome.durationMicroseconds),
       ] + run.key.values + [
-        .integer(run.id), .text(outcome.finishedAt), .digest(orNull: outcome.dataDigest),
-        .integer(orNull: outcome.taskData.map { Int64($0.elements.count) }), .digest(orNull: outcome.declaredKey),
+        .integer(run.id), .integer(run.id), .text(outcome.finishedAt), .digest(orNull: outcome.dataDigest),
+        .integer(orNull: outcome.taskData.map { Int64($0.elements.count) }),
+        // Of a result that is nobody else's, nobody else is to find out by which files it came.
+        .digest(orNull: resultKey == nil ? outcome.declaredKey : nil),
       ])
     let id = connection.lastInsertedRow
+    try recordVouch(of: run, outcome, for: id, connection)
+    try voidIfMarked(id, of: run, connection)
     var needed = Set(manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))
     if let log = outcome.log { needed.insert(log) }
     if let data = outcome.dataDigest { needed.insert(data) }

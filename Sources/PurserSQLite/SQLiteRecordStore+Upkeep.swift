@@ -2,74 +2,6 @@ package import PurserModel
 package import PurserStore
 
 extension SQLiteRecordStore {
-  package func invalidate(_ request: InvalidationRequest) throws(StoreError) -> [TaskKey] {
-    try write { connection throws(StoreError) in
-      var keys: [TaskKey] = []
-      var seen: Set<TaskKey> = []
-      for key in request.keys {
-        for hit in try Self.reach(of: key, request, connection) where seen.insert(hit).inserted { keys.append(hit) }
-      }
-      let horizon = try connection.integer("SELECT coalesce(max(id), 0) FROM action_results") ?? 0
-      let itemHorizon = try connection.integer("SELECT coalesce(max(id), 0) FROM item_results") ?? 0
-      let mark = request.mark
-      for key in keys {
-        try connection.run(
-          """
-          INSERT INTO invalidations (storage_key, pipeline, task_id, horizon, item_horizon, invalidated_at,
-            invalidated_by, why)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-          ON CONFLICT (storage_key, pipeline, task_id) DO UPDATE SET horizon = excluded.horizon,
-            item_horizon = excluded.item_horizon, invalidated_at = excluded.invalidated_at,
-            invalidated_by = excluded.invalidated_by, why = excluded.why
-          """,
-          key.values + [.integer(horizon), .integer(itemHorizon), .text(mark.at), .text(mark.by), .text(mark.why)])
-        if request.allKeys {
-          try connection.run(
-            """
-            UPDATE action_results SET invalidated_at = ? WHERE invalidated_at IS NULL AND (
-              (pipeline = ? AND task_id = ?) OR action_key = (
-                SELECT d.action_key FROM tasks t JOIN task_details d ON d.task_row = t.id
-                WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?))
-            """, [.text(mark.at), .text(key.pipeline), .text(key.task)] + key.values)
-          try connection.run(
-            "UPDATE item_results SET invalidated_at = ? WHERE invalidated_at IS NULL AND pipeline = ? AND task_id = ?",
-            [.text(mark.at), .text(key.pipeline), .text(key.task)])
-        }
-        try Self.log(
-          "INVALIDATED", run: nil, key: key, data: .object([("why", .string(mark.why))]), from: nil, to: nil,
-          at: mark.at, by: mark.by, connection)
-      }
-      return keys
-    }
-  }
-
-  /// The task itself, what follows it, and the same on other storage keys, as asked.
-  private static func reach(
-    of key: TaskKey, _ request: InvalidationRequest, _ connection: Connection
-  ) throws(StoreError) -> [TaskKey] {
-    var statement = try connection.statement(
-      """
-      WITH RECURSIVE hit(storage_key, pipeline, task_id) AS (
-        SELECT storage_key, pipeline, task_id FROM tasks
-          WHERE (?4 OR storage_key = ?1) AND pipeline = ?2 AND task_id = ?3
-        UNION
-        SELECT d.storage_key, d.pipeline, d.task_id FROM hit h JOIN task_dependencies d
-          ON d.storage_key = h.storage_key AND d.pipeline = h.pipeline AND d.depends_on_task_id = h.task_id
-          WHERE ?5
-      )
-      SELECT storage_key, pipeline, task_id FROM hit ORDER BY 1, 2, 3
-      """)
-    try statement.bind(
-      key.values + [.integer(request.allKeys ? 1 : 0), .integer(request.includesDownstream ? 1 : 0)])
-    var keys: [TaskKey] = []
-    while try statement.step() {
-      keys.append(
-        TaskKey(
-          storageKey: statement.text(0) ?? "", pipeline: statement.text(1) ?? "", task: statement.text(2) ?? ""))
-    }
-    return keys
-  }
-
   package func forgetBlob(_ digest: Digest) throws(StoreError) {
     try write { connection throws(StoreError) in
       guard let row = try Self.blobRow(digest, connection) else { return }
@@ -95,6 +27,7 @@ extension SQLiteRecordStore {
         """
         DELETE FROM action_results WHERE created_at < ?
           AND NOT EXISTS (SELECT 1 FROM task_details d WHERE d.result_id = action_results.id)
+          AND NOT EXISTS (SELECT 1 FROM acceptances a WHERE a.result_id = action_results.id)
         """, [.text(cutoff)])
       report.results = connection.changedRows
       report.results += try Self.collectItemResults(olderThan: cutoff, connection)
@@ -120,7 +53,8 @@ extension SQLiteRecordStore {
     try connection.run(
       """
       DELETE FROM fingerprints WHERE action_key NOT IN (
-        SELECT action_key FROM task_details WHERE action_key IS NOT NULL UNION SELECT action_key FROM action_results)
+        SELECT action_key FROM task_details WHERE action_key IS NOT NULL UNION SELECT action_key FROM action_results
+        UNION SELECT action_key FROM acceptances)
       """, [])
     try connection.run(
       """

@@ -4,7 +4,7 @@ public import PurserModel
 ///
 /// Implementations are safe to use from several threads, and from several processes on one store. Every write is
 /// atomic. All operations throw ``StoreError``.
-public protocol RecordStore: ProgressStore, Sendable {
+public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, AcceptanceStore, Sendable {
   /// The records of these tasks, in their order; `nil` for one without. O(keys), one transaction.
   func records(for keys: [TaskKey]) throws(StoreError) -> [TaskRecord?]
 
@@ -22,9 +22,6 @@ public protocol RecordStore: ProgressStore, Sendable {
 
   /// The whole keys of valid results of actions with this key of what is declared, newest first, at most `limit`.
   func actionKeys(declaredAs key: Digest, limit: Int) throws(StoreError) -> [Digest]
-
-  /// The last result number that is void for a task, if it was ever invalidated.
-  func invalidationHorizons(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: Int64]
 
   /// The last declaration of a task, as JSON text.
   func specification(of key: TaskKey) throws(StoreError) -> String?
@@ -59,19 +56,18 @@ public protocol RecordStore: ProgressStore, Sendable {
   func renew(_ run: OpenRun, until expiry: String) throws(StoreError)
 
   /// Closes a run: history, task record, result, blobs and leases, in one durable transaction. Throws `leaseLost`, and
-  /// writes nothing, if a lease is no longer this run's.
+  /// writes nothing, if a lease is no longer this run's. Returns the mark that was made while it ran: its result is void
+  /// then on this storage key.
   ///
   /// Without `isDurable`, a killed process loses nothing of it, but a power cut may, until the next ``sync()``.
-  func finish(_ run: OpenRun, with outcome: RunOutcome, isDurable: Bool) throws(StoreError)
+  @discardableResult
+  func finish(_ run: OpenRun, with outcome: RunOutcome, isDurable: Bool) throws(StoreError) -> Invalidation?
 
   /// Makes everything that was committed so far durable.
   func sync() throws(StoreError)
 
   /// Outputs that other tasks of this storage key and pipeline, with a standing result, have declared below a folder.
   func outputs(below folder: ByteString, near key: TaskKey) throws(StoreError) -> [(task: String, path: ByteString)]
-
-  /// Marks tasks; returns those that were hit. With `allKeys`, on every storage key, and the results themselves.
-  func invalidate(_ request: InvalidationRequest) throws(StoreError) -> [TaskKey]
 
   /// Forgets what nothing names: results no record needs and older than `cutoff`, and then the blobs, sets and
   /// components that nothing refers to. `treeChildren` reads the folders out of a folder's listing. O(store).
@@ -85,28 +81,9 @@ public protocol RecordStore: ProgressStore, Sendable {
 
 extension RecordStore {
   /// Closes a run durably.
-  public func finish(_ run: OpenRun, with outcome: RunOutcome) throws(StoreError) {
+  @discardableResult
+  public func finish(_ run: OpenRun, with outcome: RunOutcome) throws(StoreError) -> Invalidation? {
     try finish(run, with: outcome, isDurable: true)
-  }
-}
-
-/// What to invalidate.
-public struct InvalidationRequest: Sendable {
-  /// The tasks, on their storage keys.
-  public var keys: [TaskKey]
-  /// Also what depends on them, as recorded.
-  public var includesDownstream: Bool
-  /// On every storage key, and the results themselves.
-  public var allKeys: Bool
-  /// Time, author and reason.
-  public var mark: Invalidation
-
-  /// Makes a request.
-  public init(keys: [TaskKey], includesDownstream: Bool, allKeys: Bool, mark: Invalidation) {
-    self.keys = keys
-    self.includesDownstream = includesDownstream
-    self.allKeys = allKeys
-    self.mark = mark
   }
 }
 

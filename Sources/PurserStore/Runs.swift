@@ -20,6 +20,8 @@ public struct NewRun: Sendable {
   public var previousRunState: RunState?
   /// The newest result of the action that the decision took into account, 0 for none; `nil` where it does not matter.
   public var newestResult: Int64?
+  /// The result that is to be put back: it has to stand still; `nil` for none.
+  public var restoring: Int64?
   /// The leases to take.
   public var leases: [String]
   /// Boot and process name-space of the owner.
@@ -119,8 +121,10 @@ public struct RunOutcome: Sendable {
   public var manifest: OutputManifest?
   /// The digest of the manifest.
   public var outputsVersion: Digest?
-  /// The result that was restored or adopted, instead of a new one.
+  /// The result that was restored or accepted, instead of a new one.
   public var restored: ActionResult?
+  /// By whose word the result stands for the fingerprint, where it was not made from just that.
+  public var vouch: Vouch?
   /// Contents that are to be named by this commit.
   public var blobs: [NewBlob]
   /// The captured output.

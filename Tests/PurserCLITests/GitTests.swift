@@ -104,6 +104,30 @@ struct GitTests {
     #expect(try key(environment: ["PURSER_STORAGE_KEY": "mine"]) == "mine")
   }
 
+  @Test func `Unborn branches, packed references and names of all kinds are keys`() throws {
+    try makeRepository()
+    for branch in ["a/b/c", "größe", "日本", "v1.0", "-", "a@b", "x{1,2}", "\u{e9}", "e\u{301}"] {
+      try git("switch -q --orphan 'top/\(branch)'")
+      #expect(ByteString(try #require(try key())) == ByteString("top/\(branch)"), "unborn")
+      try git("commit -q --allow-empty -m x", "pack-refs --all --prune")
+      #expect(ByteString(try #require(try key())) == ByteString("top/\(branch)"), "packed")
+    }
+    try project.shell("git symbolic-ref HEAD \"refs/heads/$(printf 'raw\\377')\"")
+    #expect(try key() == "raw\\xff")
+  }
+
+  @Test func `A submodule has its own branch and store`() throws {
+    try makeRepository()
+    try git("clone -q . ../other", "-c protocol.file.allow=always submodule --quiet add ../other sub")
+    #expect(try key(in: "sub") == "main")
+    #expect(try project.text("sub/.git").hasPrefix("gitdir: "))
+    try git("-C sub switch -q -c topic/sub")
+    #expect(try key(in: "sub") == "topic/sub")
+    #expect(try key() == "main")
+    #expect(try exec(in: "sub").code == 0)
+    #expect(project.exists("sub/.purser") && !project.exists(".purser"))
+  }
+
   @Test func `The git top level is the root from any folder below it`() throws {
     try makeRepository()
     try project.makeFolder("a/b")

@@ -130,4 +130,208 @@ struct InvalidationTests {
         == "error: no task 'nonsense' under storage key 'default' of pipeline 'project'; see 'purser status'\n")
     #expect(try stale() == [])
   }
+
+  // MARK: What is selected
+
+  @Test func `A pattern stands for the tasks that it matches, and for one at least`() throws {
+    try makeChain()
+    let outcome = try project.purser("invalidate", "[bd]", "--why", "both")
+    #expect(outcome.code == 0)
+    #expect(outcome.outputText == "invalidated b on default\ninvalidated d on default\n")
+    #expect(try stale() == ["b", "c", "d"], "c follows b")
+    let none = try project.purser("invalidate", "a", "x*")
+    #expect(none.code == 66)
+    #expect(
+      none.errorText
+        == "error: the pattern 'x*' matches no task under storage key 'default' of pipeline 'project'; see 'purser "
+        + "status'\n")
+    #expect(try project.purser("invalidate", "[").code == 64)
+    #expect(try stale() == ["b", "c", "d"], "nothing was changed by either")
+  }
+
+  @Test func `A task whose name looks like a pattern is meant by its name`() throws {
+    for task: ByteString in ["a*", "ab"] {
+      #expect(try project.purser("exec", "--task", task, "--", "true").code == 0)
+    }
+    #expect(try project.purser("invalidate", "a*").outputText == "invalidated a* on default\n")
+    #expect(
+      try project.purser("invalidate", "a?").outputText == "invalidated a* on default\ninvalidated ab on default\n")
+  }
+
+  @Test func `All tasks of a pipeline, or of a storage key, are marked`() throws {
+    try makeChain()
+    #expect(try project.purser("exec", "--pipeline", "other", "--task", "e", "--", "true").code == 0)
+    #expect(try project.purser("exec", "--storage-key", "feature", "--task", "a", "--", "true").code == 0)
+    #expect(try project.purser("invalidate", "--all-tasks").outputText.split(separator: "\n").count == 4)
+    #expect(try stale() == ["a", "b", "c", "d"])
+    #expect(try stale(["--pipeline", "other"]) == [])
+    let branch = try project.purser("invalidate", "--storage-key", "default", "--all-tasks", "--all-pipelines")
+    #expect(branch.outputText.split(separator: "\n").contains("invalidated e of other on default"))
+    #expect(try stale(["--pipeline", "other"]) == ["e"])
+    #expect(try stale(["--storage-key", "feature"]) == [])
+    let unknown = try project.purser("invalidate", "--storage-key", "featrue", "--all-tasks")
+    #expect(unknown.code == 66)
+    #expect(
+      unknown.errorText
+        == "error: there are no tasks under storage key 'featrue' of pipeline 'project'; did you mean 'feature'?\n")
+  }
+
+  @Test(arguments: [["invalidate"], ["invalidate", "a", "--all-tasks"], ["uninvalidate"]] as [[ByteString]])
+  func `Either tasks or all of them are named`(_ arguments: [ByteString]) throws {
+    try makeChain()
+    #expect(try project.purser(arguments).code == 64)
+    #expect(try stale() == [])
+  }
+
+  @Test(arguments: [[], ["--downstream"], ["--all-keys"], ["--all-keys", "--downstream"]] as [[ByteString]])
+  func `A dry run tells the same and changes nothing`(_ options: [ByteString]) throws {
+    try makeChain()
+    try runAll(["--storage-key", "other"])
+    let before = try project.purser("status", "--json").output
+    let dry = try project.purser(["invalidate", "a", "--dry-run", "--json"] + options).json()
+    #expect(dry["dryRun"]?.bool == true)
+    #expect(try project.purser("status", "--json").output == before)
+    let text = try project.purser(["invalidate", "a", "--dry-run"] + options).outputText
+    #expect(text.hasPrefix("would invalidate a on "))
+    let real = try project.purser(["invalidate", "a", "--json"] + options).json()
+    #expect(real["dryRun"]?.bool == false)
+    #expect(real["invalidated"]?.serialized == dry["invalidated"]?.serialized)
+
+    let marked = try project.purser("status", "--json").output
+    let dryBack = try project.purser(["uninvalidate", "a", "--dry-run", "--json"] + options).json()
+    #expect(try project.purser("status", "--json").output == marked)
+    let back = try project.purser(["uninvalidate", "a", "--json"] + options).json()
+    #expect(back["uninvalidated"]?.serialized == dryBack["uninvalidated"]?.serialized)
+    #expect(dryBack["dryRun"]?.bool == true && back["dryRun"]?.bool == false)
+    #expect(try project.purser("status", "--json").output == before)
+    try runAll()
+    try runAll(["--storage-key", "other"])
+    #expect(executions == [1, 1, 1, 1])
+  }
+
+  // MARK: Taking back
+
+  @Test func `A mark that is taken back leaves fresh what nothing else has changed`() throws {
+    try makeChain()
+    try project.purser("invalidate", "--downstream", "a", "--why", "new calibration")
+    let outcome = try project.purser("uninvalidate", "--downstream", "a")
+    #expect(outcome.code == 0)
+    let lines = outcome.outputText.split(separator: "\n")
+    #expect(lines.count == 3)
+    #expect(lines.first?.hasPrefix("took back the mark on a on default (") == true)
+    #expect(lines.first?.hasSuffix(" ago: new calibration)") == true)
+    #expect(try stale() == [])
+    try runAll()
+    #expect(executions == [1, 1, 1, 1])
+    let again = try project.purser("uninvalidate", "a")
+    #expect(again.code == 66)
+    #expect(
+      again.errorText
+        == "error: task 'a' has no mark on storage key 'default'; see 'purser status' for what is invalidated\n")
+    #expect(try project.purser("uninvalidate", "--all-tasks").code == 66)
+  }
+
+  @Test func `A mark on all keys is taken back with all keys only`() throws {
+    try makeChain()
+    try project.purser("invalidate", "--all-keys", "a", "--why", "bad disk")
+    let refused = try project.purser("uninvalidate", "a")
+    #expect(refused.code == 65)
+    #expect(
+      refused.errorText
+        == "error: the mark on task 'a' was made on all storage keys (bad disk); take it back there, with --all-keys\n")
+    let mark = try project.purser("uninvalidate", "--all-keys", "--json", "a").json()["uninvalidated"]?.array?.first
+    #expect(mark?["mark"]?["why"]?.string == "bad disk")
+    #expect(mark?["mark"]?["allKeys"]?.bool == true)
+    try project.remove("a")
+    #expect(try exec("a", ["--storage-key", "new"]).code == 0)
+    #expect(executions == [1, 1, 1, 1], "what it had voided is put back")
+    let none = try project.purser("uninvalidate", "--all-keys", "a")
+    #expect(none.code == 66)
+    #expect(none.errorText.hasPrefix("error: task 'a' has no mark on all storage keys; one on a single key"))
+  }
+
+  @Test func `What ran since the mark stays when it is taken back`() throws {
+    try makeChain()
+    try project.purser("invalidate", "a")
+    #expect(try exec("a").code == 0)
+    #expect(try project.purser("uninvalidate", "a").code == 0)
+    #expect(try stale() == [])
+    #expect(executions == [2, 1, 1, 1])
+  }
+
+  // MARK: Runs that are under way
+
+  @Test(arguments: [[], ["--all-keys"]] as [[ByteString]])
+  func `A run that is under way does not count once it was invalidated`(_ options: [ByteString]) throws {
+    try project.script("a.sh", "until [ -e ../go ]; do sleep 0.01; done; echo a > a; exit 0", counting: "a")
+    let running = try project.start([TestProject.tool, "exec", "--task", "a", "--output", "a", "--", "./a.sh"])
+    #expect(hasComeTrue { project.executions("a") == 1 })
+    #expect(try project.purser(["invalidate", "a", "--why", "wrong input"] + options).code == 0)
+    try project.write("../go", "")
+    let outcome = try running.wait()
+    #expect(outcome.code == 0, "the command's own exit code")
+    #expect(
+      outcome.errorText
+        == "warning: task 'a' was invalidated while it ran (wrong input), so that its result does not count; run it "
+        + "again\n")
+    let reason = try project.purser("check", "--json", "a").json()["tasks"]?.array?.first?["reasons"]?.array
+    #expect(reason?.map { $0["kind"]?.string } == ["invalidated"])
+    try project.remove("a")
+    // Made with the wrong input, it is nothing for others either if all keys were meant.
+    #expect(try exec("a", ["--storage-key", "other"]).code == 0)
+    #expect(project.executions("a") == (options.isEmpty ? 1 : 2))
+    try project.remove("a")
+    #expect(try exec("a").code == 0)
+    #expect(project.executions("a") == 2)
+    #expect(try stale() == [])
+  }
+
+  @Test func `A run of the pipeline says that a task was invalidated meanwhile, and goes no further`() throws {
+    try project.write(
+      "purser.yaml",
+      """
+      tasks:
+        a:
+          command: 'echo >> "$COUNTS/a"; until [ -e ../go ]; do sleep 0.01; done; echo a > a'
+          outputs: [a]
+        b:
+          after: a
+          command: 'echo >> "$COUNTS/b"; cat a > b'
+          outputs: [b]
+      """)
+    let running = try project.start([TestProject.tool, "run"])
+    #expect(hasComeTrue { project.executions("a") == 1 })
+    #expect(try project.purser("invalidate", "a", "--why", "wrong input").code == 0)
+    try project.write("../go", "")
+    let outcome = try running.wait()
+    #expect(outcome.code == 1)
+    #expect(
+      outcome.errorText.contains(
+        "error: task 'a' failed: it was invalidated while it ran (wrong input), so that its result does not count; run it "
+          + "again\n"))
+    #expect(project.executions("b") == 0)
+    #expect(try project.runPipeline().endings == ["a": "ran", "b": "ran"])
+    #expect(project.executions("a") == 2)
+  }
+
+  @Test(arguments: [true, false])
+  func `Items of a run that was invalidated meanwhile run again`(hasOutputs: Bool) throws {
+    try project.makeFolder("out")
+    try project.writeMapped(
+      #"command: 'echo "$name" >> "$COUNTS/items"; until [ -e "../go-$name" ]; do sleep 0.01; done"#
+        + (hasOutputs ? #"; echo > "out/$name"'"# + "\noutputs: ['out/${name}']" : "'"))
+    try project.writeList(["x", "y"])
+    let running = try project.start([TestProject.tool, "run", "-j1"])
+    #expect(hasComeTrue { project.lines("items").count == 1 })
+    #expect(try project.purser("invalidate", "work").code == 0)
+    for name: ByteString in ["x", "y"] { try project.write("../go-" + name, "") }
+    #expect(try running.wait().code == 1)
+    #expect(project.lines("items").sorted() == ["x", "y"])
+    // One alone first: the other one is not to pass for done by that.
+    #expect(try project.purser("run", "work", "--subset", "y").code == 0)
+    #expect(project.lines("items").sorted() == ["x", "y", "y"])
+    #expect(try project.runPipeline().code == 0)
+    #expect(project.lines("items").sorted() == ["x", "x", "y", "y"])
+    #expect(try project.runPipeline().endings["work"] == "fresh")
+  }
 }

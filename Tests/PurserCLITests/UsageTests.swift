@@ -49,7 +49,7 @@ struct UsageTests {
     Mistake(["status", "--", "true"], "'status' takes no command behind '--'", help: "status "),
     Mistake(["explain"], "name a task", help: "explain "),
     Mistake(["check"], "name a task", help: "check "),
-    Mistake(["invalidate"], "name a task", help: "invalidate "),
+    Mistake(["invalidate"], "name a task, or say --all-tasks", help: "invalidate "),
     Mistake(["log"], "name a task", help: "log "),
     Mistake(["hash"], "name a file or folder", help: "hash "),
     Mistake(["runs", "--limit", "none"], "--limit is a number above 0, not 'none'", help: "runs "),

@@ -8,6 +8,7 @@ struct CodingTests {
     let back = try #require(PipelineFile(encoded: file.encoded))
     #expect(back.dialect == file.dialect)
     #expect(back.cacheNamespace == file.cacheNamespace)
+    #expect(back.storageKeys == file.storageKeys)
     #expect(back.sourceRoots == file.sourceRoots)
     #expect(back.commonCode == file.commonCode)
     #expect(back.codeDigest == file.codeDigest)
@@ -37,23 +38,24 @@ struct CodingTests {
     for _ in 0..<500 { try expectRoundTrip(randomFile(&generator)) }
   }
 
-  @Test("the form is version 2's")
+  @Test("the form is version 3's")
   func golden() throws {
     let file = try parse("tasks: {a: {command: cp x y, inputs: x, outputs: y}, b: {command: [y], after: a}}")
     #expect(Hex.string(file.encoded) == Self.golden)
     var other = file.encoded
-    other[0] = 3
+    other[0] = 4
     #expect(PipelineFile(encoded: other) == nil)
   }
 
   /// `cp x y`, `x`, `y`, `main`, `{}` and the tasks' names first; then two tasks, a graph of two nodes, no warnings.
   static let golden =
-    "02010701060101010402616370207820797879626d61696e7b7d00000000000002010109640201030104050136080104010607010101000201"
-    + "0000010905010100013600cbce225d46d080d4"
+    "03010701060101010402616370207820797879626d61696e7b7d0000000000000002010109640201030104050136080104010607"
+    + "01010100020100000109050101000136008dbe4b0fdac07ed2"
 
   private func randomFile(_ generator: inout SeededGenerator) -> PipelineFile {
     var file = PipelineFile(dialect: Bool.random(using: &generator) ? .purser : .kptn)
     file.cacheNamespace = maybe(&generator) { text(&$0) }
+    file.storageKeys = list(&generator) { StorageKeyRule(branch: text(&$0), storageKey: text(&$0)) }
     file.pythonFolders = texts(&generator)
     file.rFolders = texts(&generator)
     file.tasks = list(&generator) { randomTask(&$0) }

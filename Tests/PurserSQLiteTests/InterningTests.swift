@@ -136,7 +136,7 @@ struct InterningTests {
         columns: 6) == [
           "STARTED|NULL|RUNNING|1|me@here|NULL", "FINISHED|RUNNING|SUCCESS|1|NULL|NULL",
           "STARTED|SUCCESS|RUNNING|2|me@here|NULL", "FAILED|RUNNING|FAILURE|2|NULL|NULL",
-          #"INVALIDATED|NULL|NULL|NULL|me@here|{"why":"say \"why\""}"#,
+          #"INVALIDATED|NULL|NULL|NULL|me@here|{"why":"say \"why\"","allKeys":false}"#,
         ])
   }
 

@@ -27,14 +27,16 @@ struct InvalidationContractTests {
     let record = try #require(try store.record(step.key))
     #expect(record.invalidation == Invalidation(at: Time.day(2), by: "me@here", why: "new sensor"))
     #expect(record.status == .success && record.actionKey == step.actionKey && record.result == result)
-    #expect(try store.invalidationHorizons(for: [step.key, key("x")]) == [step.key: result.id])
+    let horizon = InvalidationHorizon(result: result.id, run: result.run)
+    #expect(try store.invalidationHorizons(for: [step.key, key("x")]) == [step.key: horizon])
     // Other storage keys may still use it.
     #expect(try store.results(for: [step.actionKey])[step.actionKey]?.map(\.id) == [result.id])
 
     try step.run(in: store)
     #expect(try store.record(step.key)?.invalidation == nil)
     #expect(try store.newestResult(of: step).id > result.id)
-    #expect(try store.invalidationHorizons(for: [step.key]) == [step.key: result.id])
+    #expect(try store.invalidationHorizons(for: [step.key]) == [step.key: horizon])
+    #expect(try horizon.voids(result) && !horizon.voids(store.newestResult(of: step)))
   }
 
   @Test(
@@ -61,7 +63,8 @@ struct InvalidationContractTests {
     try step.run(in: store)
     _ = try store.invalidate([step.key], day: 3, why: "second")
     #expect(try store.record(step.key)?.invalidation == Invalidation(at: Time.day(3), by: "me@here", why: "second"))
-    #expect(try store.invalidationHorizons(for: [step.key])[step.key] == (try store.newestResult(of: step).id))
+    #expect(
+      try store.invalidationHorizons(for: [step.key])[step.key]?.result == (try store.newestResult(of: step).id))
   }
 
   @Test("only what exists is hit", .temporaryFolder, arguments: RecordStoreBackend.all)

@@ -30,6 +30,8 @@ struct MigrationTests {
     }
     _ = try Step("open").begin(in: store)
     _ = try store.invalidate([key("a")])
+    _ = try store.invalidate([key("a")], allKeys: true, day: 3)
+    _ = try Step("b", version: "2").accepting(try store.newestResult(of: Step("b")), in: store)
     try store.setSubtasks([Subtask(index: 0, key: "item")], of: key("a"), under: nil)
     let made = NewItemResult(
       manifest: Step("a").manifest, data: "1", durationMicroseconds: 1, blobs: [Step.blob("made by an item")])
@@ -53,9 +55,9 @@ struct MigrationTests {
   @Test("are those that were released")
   func released() {
     #expect(
-      Migration.all.prefix(5).map { "\($0.name) \($0.checksum)" } == [
+      Migration.all.prefix(6).map { "\($0.name) \($0.checksum)" } == [
         "001_kptn_tables cff807db6da125ac", "002_runs_and_events 6599807397c15c4f", "003_action_cache 6095f664b5778285",
-        "004_progress a8216a644465b445", "005_dependency_files 37baa3b1df87b6d",
+        "004_progress a8216a644465b445", "005_dependency_files 37baa3b1df87b6d", "006_acceptance a4e2e1619bd7d953",
       ])
   }
 
@@ -80,7 +82,9 @@ struct MigrationTests {
     #expect(try Database().rows("PRAGMA application_id") == [String(Migrator.applicationID)])
   }
 
-  @Test("down and up again gives a store that works", .temporaryFolder, arguments: 1...5, [false, true])
+  @Test(
+    "down and up again gives a store that works", .temporaryFolder, arguments: 1...Int(Migration.current),
+    [false, true])
   func downAndUp(count: Int, isFilled: Bool) throws {
     let store = try openSQLite()
     _ = try store.migrate(now: Time.day(1))
@@ -93,9 +97,12 @@ struct MigrationTests {
         == Self.versions.map { Time.day($0 > Migration.current - Int64(count) ? 7 : 1) })
     #expect(try Database().schema() == expectedSchema(after: Migration.current))
     let step = Step("a")
-    if isFilled, count <= 2 { #expect(try store.record(step.key)?.actionKey == step.actionKey) }
-    if isFilled, count == 3 || count == 4 { #expect(try store.record(step.key)?.actionKey == nil) }
-    if isFilled, count == 5 { #expect(try store.record(step.key) == nil) }
+    // Which schema it was taken back to: without the action cache, a record has no key; without the first, it is gone.
+    switch Migration.current - Int64(count) {
+    case 3...: if isFilled { #expect(try store.record(step.key)?.actionKey == step.actionKey) }
+    case 1, 2: if isFilled { #expect(try store.record(step.key)?.actionKey == nil) }
+    default: #expect(try store.record(step.key) == nil)
+    }
     try step.run(in: try openSQLite())
     #expect(try store.record(step.key)?.result?.manifest == step.manifest)
     #expect(try Database().rows("PRAGMA foreign_key_check", columns: 3) == [])
@@ -140,6 +147,7 @@ struct MigrationTests {
     #expect(
       status.migrations.map(\.name) == [
         "001_kptn_tables", "002_runs_and_events", "003_action_cache", "004_progress", "005_dependency_files",
+        "006_acceptance",
       ])
     #expect(status.migrations.allSatisfy { $0.appliedAt == Time.day(3) })
   }
@@ -169,7 +177,7 @@ struct MigrationTests {
   func failing() throws {
     let store = try openSQLite()
     _ = try store.migrate(now: Time.day(1))
-    _ = try store.rollback(3)
+    _ = try store.rollback(Int(Migration.current) - 2)
     let database = try Database()
     try database.connection.execute("CREATE TABLE result_blobs (in_the_way)")
     let before = try database.schema()

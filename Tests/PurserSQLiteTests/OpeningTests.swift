@@ -24,7 +24,8 @@ struct OpeningTests {
       ("journal_mode", "wal", nil), ("synchronous", "2", nil), ("foreign_keys", "1", nil),
       ("busy_timeout", "30000", "30000"), ("trusted_schema", "0", "0"), ("cell_size_check", "1", "1"),
       ("temp_store", "2", "2"), ("mmap_size", "0", "0"), ("journal_size_limit", "67108864", nil),
-      ("wal_autocheckpoint", "1024", nil), ("application_id", "1347768915", "1347768915"), ("user_version", "5", "5"),
+      ("wal_autocheckpoint", "1024", nil), ("application_id", "1347768915", "1347768915"),
+      ("user_version", "\(Migration.current)", "\(Migration.current)"),
     ] as [(String, String, String?)])
   func settings(pragma: String, writing: String, reading: String?) throws {
     let store = try openSQLite(isDurable: true)
@@ -106,13 +107,14 @@ struct OpeningTests {
   func newer() throws {
     try Step("a").run(in: try openSQLite())
     let database = try Database()
-    try database.connection.execute("PRAGMA user_version = 6; CREATE TABLE from_the_future (a)")
+    try database.connection.execute(
+      "PRAGMA user_version = \(Migration.current + 1); CREATE TABLE from_the_future (a)")
     database.connection.truncateWAL()
     let before = try TemporaryFolder.current.bytes("store/records.db")
     try expectRefused(
       .unavailable,
-      "the record store '\(path)' was written by a newer Purser (schema 6, this one knows 5); use that version, or "
-        + "another --store")
+      "the record store '\(path)' was written by a newer Purser (schema \(Migration.current + 1), this one knows "
+        + "\(Migration.current)); use that version, or another --store")
     #expect(try TemporaryFolder.current.bytes("store/records.db") == before)
     #expect(try TemporaryFolder.current.bytes("store/records.db-wal")?.count ?? 0 == 0)
   }

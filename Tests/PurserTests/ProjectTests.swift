@@ -10,7 +10,7 @@ struct ProjectTests {
   private func find(
     _ current: ByteString, _ options: Project.Options = Project.Options(), _ environment: [ByteString] = []
   ) throws -> Project {
-    try Project.find(
+    try Project.locate(
       options, environment: ProcessEnvironment(entries: environment), currentFolder: folder(current))
   }
 
@@ -128,6 +128,64 @@ struct ProjectTests {
   func rawBranch() throws {
     try folder.write("top/.git/HEAD", Array("ref: refs/heads/".utf8) + [0xff, 0x0a])
     #expect(try find("top").storageKey == "\\xff")
+    #expect(try find("top").branch == ByteString(bytes: [0xff]))
+  }
+
+  @Test(
+    "HEAD is read as git reads it, whatever there is of the branch", .temporaryFolder,
+    arguments: [
+      ("ref: refs/heads/main", "main"), ("ref:refs/heads/main\n", "main"), ("ref: \t refs/heads/main\r\n", "main"),
+      ("ref: refs/heads/a/b/c\n", "a/b/c"), ("ref: refs/heads/日本\nmore", "日本"), ("ref: refs/heads/\n", "default"),
+      ("ref: refs/tags/v1\n", "default"), ("not a commit\n", "default"),
+      ("\(String(repeating: "ab", count: 32))\n", "detached-abababababab"),
+    ])
+  func heads(head: String, expected: String) throws {
+    // Neither references nor packed ones: the branch is unborn.
+    try makeRepository("top", head: head)
+    #expect(try find("top").storageKey == expected)
+    try folder.write("top/.git/packed-refs", "# pack-refs\n0123456789abcdef0123456789abcdef01234567 refs/heads/main\n")
+    #expect(try find("top").storageKey == expected)
+  }
+
+  @Test("a HEAD that is a symbolic link names the branch that it points to", .temporaryFolder)
+  func linkedHead() throws {
+    try folder.makeFolders("top/.git/refs/heads/topic")
+    try folder.link("top/.git/HEAD", to: "refs/heads/topic/one")
+    #expect(try find("top").storageKey == "topic/one")
+    try folder.write("top/.git/refs/heads/topic/one", "0123456789abcdef0123456789abcdef01234567\n")
+    #expect(try find("top").storageKey == "topic/one")
+  }
+
+  @Test("a key that was named is no branch, so that nothing maps it", .temporaryFolder)
+  func namedKey() throws {
+    try makeRepository("top")
+    #expect(try find("top").branch == "main")
+    #expect(try find("top", Project.Options(storageKey: "main")).branch == nil)
+    #expect(try find("top", Project.Options(), ["PURSER_STORAGE_KEY=main"]).branch == nil)
+    try makeRepository("top", head: "0123456789abcdef0123456789abcdef01234567\n")
+    #expect(try find("top").branch == nil)
+    #expect(try find("top", Project.Options(), ["CI_COMMIT_REF_NAME=x"]).branch == "x")
+    try folder.makeFolders("plain")
+    #expect(try find("plain").branch == nil)
+  }
+
+  @Test("who opens a project finds the key that its branch is mapped to", .temporaryFolder)
+  func mapped() throws {
+    func key() throws -> String {
+      try Project.find(environment: ProcessEnvironment(entries: []), currentFolder: folder("top")).storageKey
+    }
+    try makeRepository("top")
+    #expect(try key() == "main")
+    try folder.write("top/branch_conf/main.yaml", "storage_key: prod")
+    #expect(try key() == "prod")
+    try folder.write("top/purser.yaml", "settings: {storage_keys: {main: first}}\ntasks: {t: {command: 'true'}}\n")
+    #expect(try key() == "first")
+    try folder.write("top/purser.yaml", "tasks: {t: {command: [}}\n")
+    #expect(error { _ = try key() }?.code == .pipeline)
+    try folder.remove("top/purser.yaml")
+    try folder.write("top/branch_conf/main.yaml", "storage_key: [")
+    let expected = PurserError(.pipeline, "branch_conf/main.yaml:2:1: a value is expected here")
+    #expect(error { _ = try key() } == expected)
   }
 
   @Test("a linked worktree shares the main one's store and pipeline, and has its own branch", .temporaryFolder)
@@ -174,6 +232,8 @@ struct ProjectTests {
     let project = try find("main/sub")
     #expect(project.root == folder("main/sub") && project.store == folder("main/sub/.purser"))
     #expect(project.storageKey == "detached-0123456789ab")
+    try folder.write("main/.git/modules/sub/HEAD", "ref: refs/heads/topic/a\n")
+    #expect(try find("main/sub").storageKey == "topic/a")
   }
 
   @Test(

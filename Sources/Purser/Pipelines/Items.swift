@@ -13,6 +13,11 @@ struct Item: Sendable {
   var json: String
   /// What the item is made from: everything the task is made from, with the list replaced by this element.
   var contentKey: Digest
+  /// What it was made from where that was accepted to stand for this, nearest first; empty for most tasks.
+  var formerKeys: [Digest] = []
+
+  /// All that what was done of it may go by.
+  var keys: [Digest] { [contentKey] + formerKeys }
 }
 
 /// The list that a task maps over.
@@ -26,19 +31,17 @@ struct ItemList {
 
   /// Takes the elements apart.
   ///
+  /// - Parameter formerBases: what stood in the place of ``base(of:)`` before changes were accepted.
   /// - Throws: `refused` for data that is no list, an element without the parts that are mapped over, or a key that
   ///   stands twice.
-  func items(of data: TaskData, fingerprint: Fingerprint) throws(PurserError) -> [Item] {
+  func items(
+    of data: TaskData, fingerprint: Fingerprint, formerBases: [Digest] = []
+  ) throws(PurserError) -> [Item] {
     guard data.isList else {
       throw refusal("'\(mapping.upstream)' returned no list but \(Self.shown(data.text)); return a list there")
     }
-    let list = fingerprint.components.filter { component in
-      !(component.tag == .upstreamData && component.name == ByteString(mapping.upstream))
-    }
-    var prefix = ByteWriter()
-    prefix.append(Array("purser.item-key\0".utf8))
-    prefix.append(littleEndian: Self.formatVersion)
-    prefix.append(ActionKey.fingerprint(of: list).actionKey)
+    let prefix = Self.prefix(base(of: fingerprint.components))
+    let formerPrefixes = formerBases.map(Self.prefix)
     var items: [Item] = []
     items.reserveCapacity(data.elements.count)
     // As bytes: for Swift's strings, "é" composed and decomposed are one.
@@ -51,15 +54,32 @@ struct ItemList {
       if !seen.insert(ByteString(key)).inserted { repeated.append(key) }
       let json =
         "{" + zip(mapping.names, parts).map { "\(JSON.string($0).serialized):\($1)" }.joined(separator: ",") + "}"
-      var writer = prefix
       // The key too: 1.5 and 1.50 are one number, but two names.
-      writer.append(lengthPrefixed: Array(key.utf8))
-      writer.append(lengthPrefixed: Array(((try? JSONText.canonical(json)) ?? json).utf8))
+      var own = ByteWriter()
+      own.append(lengthPrefixed: Array(key.utf8))
+      own.append(lengthPrefixed: Array(((try? JSONText.canonical(json)) ?? json).utf8))
       items.append(
-        Item(index: index, key: key, values: values, json: json, contentKey: SHA256.digest(of: writer.bytes)))
+        Item(
+          index: index, key: key, values: values, json: json,
+          contentKey: SHA256.digest(of: prefix + own.bytes),
+          formerKeys: formerPrefixes.map { SHA256.digest(of: $0 + own.bytes) }))
     }
     guard repeated.isEmpty else { throw TaskCache.repeated(repeated, task) }
     return items
+  }
+
+  /// What the content keys of all items have in common: the action key without the list.
+  func base(of components: [Component]) -> Digest {
+    let upstream = ByteString(mapping.upstream)
+    return ActionKey.fingerprint(of: components.filter { !($0.tag == .upstreamData && $0.name == upstream) }).actionKey
+  }
+
+  private static func prefix(_ base: Digest) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.append(Array("purser.item-key\0".utf8))
+    writer.append(littleEndian: formatVersion)
+    writer.append(base)
+    return writer.bytes
   }
 
   private func refusal(_ why: String) -> PurserError {

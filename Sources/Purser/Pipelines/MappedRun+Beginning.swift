@@ -31,8 +31,10 @@ extension MappedRun {
         "task '\(spec.id)' maps over the data of '\(mapping.upstream)', which has none; set 'cache_result: true' there and "
           + "return a list")
     }
-    let all = try ItemList(task: spec.id, mapping: mapping).items(
-      of: data, fingerprint: assessment.survey.fingerprint)
+    let list = ItemList(task: spec.id, mapping: mapping)
+    let all = try list.items(
+      of: data, fingerprint: assessment.survey.fingerprint,
+      formerBases: cache.formerItemKeys(of: spec.id, list.base(of: assessment.survey.fingerprint.components)))
     try ItemOutputs(spec).refuseRepeated(all)
     let chosen = try Self.choose(worker.options.subset, among: all, spec)
     try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
@@ -50,6 +52,7 @@ extension MappedRun {
       var isWhole = false
       if case .restore(let result, _) = assessment.decision, try run.mayPutBack(result) {
         isWhole = try run.putBack(result)
+        if isWhole, result.actionKey != assessment.survey.fingerprint.actionKey { run.restOnAcceptance() }
       }
       let pending = try run.settleKnown(all: all, isWhole: isWhole)
       if !pending.isEmpty { worker.report(.started(task: spec.id, reasons: reasons)) }
@@ -93,8 +96,7 @@ extension MappedRun {
     var known: [ByteString: Subtask] = [:]
     for subtask in try cache.records.subtasks(of: key) { known[ByteString(subtask.key)] = subtask }
     let usable = isRestorable && worker.options.mayRestore
-    let results = usable ? try cache.records.itemResults(for: all.map(\.contentKey), of: key) : [:]
-    let mark = attempt.assessment.record?.invalidation?.at
+    let results = usable ? try cache.records.itemResults(for: all.flatMap(\.keys), of: key) : [:]
     let areSharedThere = try areSharedOutputsThere()
     let isChosen = Set(items.map(\.index))
     var list: [Subtask] = []
@@ -105,17 +107,22 @@ extension MappedRun {
       subtask.index = item.index
       let hasFailed = subtask.status == .failed && (subtask.contentKey ?? item.contentKey) == item.contentKey
       let mustRun = isWanted && (worker.options.isForced || isSubset) || hasFailed
-      let isKept = subtask.isDone && subtask.contentKey == item.contentKey && (subtask.endTime ?? "") > (mark ?? "")
+      let doneAs = subtask.isDone ? item.keys.first { $0 == subtask.contentKey } : nil
+      let isKept = doneAs != nil && !isVoid(subtask)
+      // What it was done as comes first, then what it is made from now, then what that was accepted to stand for.
+      let keys = (isKept ? [doneAs].compactMap(\.self) : []) + item.keys
       if isWhole {
-        if !isKept { subtask = done(item, subtask, results[item.contentKey]?.manifest ?? OutputManifest()) }
+        if !isKept {
+          subtask = done(item, subtask, results[item.contentKey]?.manifest, as: item.formerKeys.last ?? item.contentKey)
+        }
         state.withLock { $0.counts.restored += 1 }
-      } else if !mustRun, isRestorable, let result = results[item.contentKey] {
+      } else if !mustRun, isRestorable, let key = keys.first(where: { results[$0] != nil }), let result = results[key] {
         switch try putBack(result, for: item, isChosen: isWanted) {
         case .kept:
-          if !isKept { subtask = done(item, subtask, result.manifest) }
+          if !isKept { subtask = done(item, subtask, result.manifest, as: key) }
           if isWanted { count(\.kept, item, result) }
         case .restored:
-          subtask = done(item, subtask, result.manifest)
+          subtask = done(item, subtask, result.manifest, as: key)
           if isWanted { count(\.restored, item, result) }
         case .no:
           if isWanted { pending.append(item) }
@@ -125,8 +132,9 @@ extension MappedRun {
         if isWanted { count(\.kept, item, nil) }
       } else {
         if isWanted { pending.append(item) }
-        if isWanted, mustRun || subtask.isDone { subtask = reset(subtask) }
+        if isWanted && (mustRun || subtask.isDone) || isVoid(subtask) { subtask = reset(subtask) }
       }
+      if isWanted, subtask.isDone, subtask.contentKey != item.contentKey { restOnAcceptance() }
       list.append(subtask)
     }
     state.withLock { $0.counts.total = items.count }
@@ -138,6 +146,13 @@ extension MappedRun {
     }
     try cache.records.setSubtasks(list, of: key, under: attempt.run)
     return pending
+  }
+
+  /// Whether a mark has voided what was done of an item: it began before the mark, or the run did that did it.
+  private func isVoid(_ subtask: Subtask) -> Bool {
+    guard let record = attempt.assessment.record, let mark = record.invalidation, subtask.isDone else { return false }
+    if let run = record.lastRun, run <= record.markedRun { return true }
+    return (subtask.startTime ?? subtask.endTime ?? "") <= mark.at
   }
 
   /// Whether the outputs that belong to no single item are as they were recorded. Where nothing is recorded, after a run
@@ -167,15 +182,15 @@ extension MappedRun {
     }
   }
 
-  private func done(_ item: Item, _ old: Subtask, _ manifest: OutputManifest) -> Subtask {
+  private func done(_ item: Item, _ old: Subtask, _ manifest: OutputManifest?, as contentKey: Digest) -> Subtask {
     var subtask = old
     let now = TaskCache.now()
     subtask.startTime = now
     subtask.endTime = now
     subtask.status = .done
     subtask.error = nil
-    subtask.outputHash = outputHash(manifest)
-    subtask.contentKey = item.contentKey
+    subtask.outputHash = outputHash(manifest ?? OutputManifest())
+    subtask.contentKey = contentKey
     return subtask
   }
 

@@ -43,6 +43,8 @@ final class MappedRun: Sendable {
     var starts: [Int: ItemProgress] = [:]
     var firstError: String?
     var isInterrupted = false
+    /// Whether some of it stands only because a change was accepted here.
+    var restsOnAcceptance = false
     /// What items took whose results were put back, or stood.
     var savedMicroseconds: Int64 = 0
   }
@@ -276,6 +278,12 @@ final class MappedRun: Sendable {
     try? cache.records.foldProgress(of: cache.key(spec.id))
   }
 
+  /// Something of it was not made from what the task is made from now, but accepted to stand for that: its result is
+  /// nobody else's.
+  func restOnAcceptance() {
+    state.withLock { $0.restsOnAcceptance = true }
+  }
+
   /// The run was told to stop; items that were begun are left as they are.
   func interrupt() {
     state.withLock { $0.isInterrupted = true }
@@ -295,10 +303,11 @@ final class MappedRun: Sendable {
       return .failed(why, exitCode: 1, items: counts)
     }
     try removeLeftovers()
+    let vouch = try state.withLock(\.restsOnAcceptance) ? attempt.vouchForItems() : nil
     let outcome = try attempt.finish(
-      .success, log: log.spool, data: data(), outputs: spec.outputs.isEmpty ? nil : places())
+      .success, log: log.spool, data: data(), outputs: spec.outputs.isEmpty ? nil : places(), vouch: vouch)
     let ending = worker.ending(of: outcome, spec, since: start, items: counts)
-    if counts.ran == 0, counts.restored > 0, ending.isSuccess {
+    if counts.ran == 0, counts.done > 0, ending.isSuccess {
       return .restored(savedMicroseconds: state.withLock { $0.savedMicroseconds })
     }
     return ending

@@ -30,7 +30,7 @@ package final class PlanCache {
   private let links: Range<Int>
   private let strings: Range<Int>
 
-  /// What the key of a plan is made of, beside the pipeline file.
+  /// What the key of a plan is made of, beside the pipeline file, which may map the project's branch to a key.
   package static func key(
     _ source: PipelineSource, graph: String?, project: Project, environment: ProcessEnvironment
   ) -> Digest {
@@ -41,17 +41,17 @@ package final class PlanCache {
     for text in [
       project.root, ByteString(project.storageKey), ByteString(graph ?? ""), ByteString(graph == nil ? "0" : "1"),
       environment["PATH"] ?? "", environment["SCRATCH_DIR"] ?? "", environment["DATA_YEAR"] ?? "",
-      environment["PYTHONPATH"] ?? "",
+      environment["PYTHONPATH"] ?? "", project.branch ?? "", project.branch == nil ? "0" : "1",
     ] {
       writer.append(lengthPrefixed: text.bytes)
     }
     return SHA256.digest(of: writer.bytes)
   }
 
-  /// Where a plan is kept: one place for each graph and storage key.
+  /// Where a plan is kept: one place for each graph, branch and storage key.
   package static func path(graph: String?, project: Project) -> ByteString {
     var writer = ByteWriter()
-    for text in [project.root, ByteString(project.storageKey), ByteString(graph ?? "")] {
+    for text in [project.root, ByteString(project.storageKey), ByteString(graph ?? ""), project.branch ?? ""] {
       writer.append(lengthPrefixed: text.bytes)
     }
     return project.store.appending(path: ByteString("plan-" + SHA256.digest(of: writer.bytes).short))

@@ -133,7 +133,8 @@ package final class Planner {
       entry.recorded = Surveyor.UpstreamState(
         outputsVersion: result.outputsVersion, outputDataVersion: record?.outputDataVersion.map { ByteString($0) })
     }
-    entry.expectedMicroseconds = record?.result?.durationMicroseconds
+    // Nobody knows what it takes to make what was adopted.
+    entry.expectedMicroseconds = record?.result?.durationMicroseconds.nonZero
     if !pending.isEmpty, !options.isForced, isFresh(task, options, &sight, ifSame: pending, plan) {
       entry.isFreshIfUpstreamSame = true
     }

@@ -184,6 +184,7 @@ final class TaskWorker: Sendable {
           + "'outputs'", exitCode: 1, items: items)
     }
     guard outcome.isStored else { return .failed("it ran, but its result is not stored", exitCode: 1, items: items) }
+    if let mark = outcome.invalidation { return .failed("it \(mark.meanwhile)", exitCode: 1, items: items) }
     return .ran(microseconds: start.duration(to: MonotonicTime.now()).microseconds, items: items)
   }
 

@@ -1,0 +1,414 @@
+package import PurserModel
+package import PurserStore
+
+// A mark is a row of `invalidations`, one for each task: what was there when it was made, and what runs make that had
+// begun by then, is void on its storage key. A later mark takes the place of an earlier one, which is kept, to stand
+// again when the later one is taken back. A mark on all keys is, besides, one of `all_keys_marks`, and voids the results
+// themselves.
+extension SQLiteRecordStore {
+  package func invalidate(_ request: InvalidationRequest) throws(StoreError) -> [TaskKey] {
+    if request.isTrial {
+      return try read(else: []) { connection throws(StoreError) in try Self.hits(of: request, connection) }
+    }
+    return try write { connection throws(StoreError) in
+      let keys = try Self.hits(of: request, connection)
+      guard !keys.isEmpty else { return [] }
+      let mark = request.mark
+      let horizons: [SQLValue] = try ["action_results", "item_results", "task_runs"].map { table throws(StoreError) in
+        .integer(try connection.integer("SELECT coalesce(max(id), 0) FROM \(table)") ?? 0)
+      }
+      for key in keys {
+        try connection.run(
+          """
+          INSERT INTO earlier_invalidations (\(markColumns))
+          SELECT \(markColumns) FROM invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+          """, key.values)
+        try connection.run(
+          """
+          INSERT INTO invalidations (storage_key, pipeline, task_id, horizon, item_horizon, run_horizon, on_all_keys,
+            invalidated_at, invalidated_by, why)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ON CONFLICT (storage_key, pipeline, task_id) DO UPDATE SET horizon = excluded.horizon,
+            item_horizon = excluded.item_horizon, run_horizon = excluded.run_horizon,
+            on_all_keys = excluded.on_all_keys, invalidated_at = excluded.invalidated_at,
+            invalidated_by = excluded.invalidated_by, why = excluded.why
+          """,
+          key.values + horizons + [
+            .integer(request.allKeys ? 1 : 0), .text(mark.at), .text(mark.by), .text(mark.why),
+          ])
+        try Self.logMark(
+          "INVALIDATED", key, [("why", .string(mark.why)), ("allKeys", .bool(request.allKeys))], mark, connection)
+      }
+      if request.allKeys { try Self.voidResults(of: keys, mark, runHorizon: horizons[2], connection) }
+      return keys
+    }
+  }
+
+  private static func hits(
+    of request: InvalidationRequest, isTakingBack: Bool = false, _ connection: Connection
+  ) throws(StoreError) -> [TaskKey] {
+    var keys: [TaskKey] = []
+    var seen: Set<TaskKey> = []
+    for key in request.keys {
+      for hit in try reach(of: key, request, isTakingBack, connection) where seen.insert(hit).inserted {
+        keys.append(hit)
+      }
+    }
+    return keys
+  }
+
+  /// The task itself, what follows it, and the same on other storage keys, as asked. On all keys, also those whose
+  /// records are gone and whose results are not; marks are found without a record too.
+  private static func reach(
+    of key: TaskKey, _ request: InvalidationRequest, _ isTakingBack: Bool, _ connection: Connection
+  ) throws(StoreError) -> [TaskKey] {
+    var statement = try connection.statement(
+      """
+      WITH RECURSIVE hit(storage_key, pipeline, task_id) AS (
+        SELECT storage_key, pipeline, task_id FROM tasks
+          WHERE (?4 OR storage_key = ?1) AND pipeline = ?2 AND task_id = ?3
+        UNION
+        SELECT storage_key, pipeline, task_id FROM action_results WHERE ?4 AND pipeline = ?2 AND task_id = ?3
+        UNION
+        SELECT storage_key, pipeline, task_id FROM invalidations
+          WHERE ?6 AND (?4 OR storage_key = ?1) AND pipeline = ?2 AND task_id = ?3
+        UNION
+        SELECT d.storage_key, d.pipeline, d.task_id FROM hit h JOIN task_dependencies d
+          ON d.storage_key = h.storage_key AND d.pipeline = h.pipeline AND d.depends_on_task_id = h.task_id
+          WHERE ?5
+      )
+      SELECT storage_key, pipeline, task_id FROM hit ORDER BY 1, 2, 3
+      """)
+    try statement.bind(
+      key.values + [request.allKeys, request.includesDownstream, isTakingBack].map { .integer($0 ? 1 : 0) })
+    return try taskKeys(&statement)
+  }
+
+  private static func taskKeys(_ statement: inout Statement) throws(StoreError) -> [TaskKey] {
+    var keys: [TaskKey] = []
+    while try statement.step() { keys.append(taskKey(statement)) }
+    return keys
+  }
+
+  private static func taskKey(_ row: borrowing Statement) -> TaskKey {
+    TaskKey(storageKey: row.text(0) ?? "", pipeline: row.text(1) ?? "", task: row.text(2) ?? "")
+  }
+
+  private static func logMark(
+    _ type: String, _ key: TaskKey, _ data: [(String, JSON)], _ mark: Invalidation, _ connection: Connection
+  ) throws(StoreError) {
+    try log(type, run: nil, key: key, data: .object(data), from: nil, to: nil, at: mark.at, by: mark.by, connection)
+  }
+
+  // MARK: All keys
+
+  /// Marks tasks for keys to come, and the results of all that they ever did, whoever made them.
+  private static func voidResults(
+    of keys: [TaskKey], _ mark: Invalidation, runHorizon: SQLValue, _ connection: Connection
+  ) throws(StoreError) {
+    let last = try connection.integer("SELECT coalesce(max(id), 0) FROM all_keys_marks") ?? 0
+    var seen: Set<TaskKey> = []
+    for key in keys where seen.insert(TaskKey(storageKey: "", pipeline: key.pipeline, task: key.task)).inserted {
+      try connection.run(
+        """
+        INSERT INTO all_keys_marks (pipeline, task_id, run_horizon, invalidated_at, invalidated_by, why)
+        VALUES (?, ?, ?, ?, ?, ?)
+        """,
+        [.text(key.pipeline), .text(key.task), runHorizon, .text(mark.at), .text(mark.by), .text(mark.why)])
+    }
+    // Results that are void for another reason than a mark on all keys are none of its own.
+    try connection.run(
+      """
+      INSERT OR IGNORE INTO void_results (result_id, mark_id)
+      SELECT r.id, m.id FROM all_keys_marks m
+        JOIN action_results p ON p.pipeline = m.pipeline AND p.task_id = m.task_id
+        JOIN action_results r ON r.action_key = p.action_key
+      WHERE m.id > ?1 AND (r.invalidated_at IS NULL OR r.id IN (SELECT result_id FROM void_results))
+      UNION
+      SELECT r.id, m.id FROM tasks t JOIN all_keys_marks m ON m.pipeline = t.pipeline AND m.task_id = t.task_id
+        JOIN task_details d ON d.task_row = t.id
+        JOIN action_results r ON r.action_key = d.action_key
+      WHERE m.id > ?1 AND (r.invalidated_at IS NULL OR r.id IN (SELECT result_id FROM void_results))
+      """, [.integer(last)])
+    try connection.run(
+      """
+      INSERT OR IGNORE INTO void_item_results (item_result_id, mark_id)
+      SELECT r.id, m.id FROM item_results p JOIN all_keys_marks m ON m.pipeline = p.pipeline AND m.task_id = p.task_id
+        JOIN item_results r ON r.content_key = p.content_key
+      WHERE m.id > ?1 AND (r.invalidated_at IS NULL OR r.id IN (SELECT item_result_id FROM void_item_results))
+      """, [.integer(last)])
+    for (table, links, column) in voidTables {
+      try connection.run(
+        """
+        UPDATE \(table) SET invalidated_at = ?
+        WHERE invalidated_at IS NULL AND id IN (SELECT \(column) FROM \(links) WHERE mark_id > ?)
+        """, [.text(mark.at), .integer(last)])
+    }
+  }
+
+  private static var voidTables: [(table: String, links: String, column: String)] {
+    [("action_results", "void_results", "result_id"), ("item_results", "void_item_results", "item_result_id")]
+  }
+
+  /// Voids a result that was just recorded, if a mark on all keys was made since its run began: one on its task, or on
+  /// another one that has done the same.
+  static func voidIfMarked(_ result: Int64, of run: OpenRun, _ connection: Connection) throws(StoreError) {
+    guard try hasMarks(since: run, connection) else { return }
+    try connection.run(
+      """
+      INSERT INTO void_results (result_id, mark_id)
+      SELECT n.id, m.id FROM all_keys_marks m JOIN action_results n ON n.id = ?1
+      WHERE m.run_horizon >= ?2 AND (
+        (m.pipeline = n.pipeline AND m.task_id = n.task_id)
+        OR EXISTS (
+          SELECT 1 FROM action_results r
+          WHERE r.action_key = n.action_key AND r.pipeline = m.pipeline AND r.task_id = m.task_id AND r.id <> n.id)
+        OR EXISTS (
+          SELECT 1 FROM tasks t JOIN task_details d ON d.task_row = t.id
+          WHERE d.action_key = n.action_key AND t.pipeline = m.pipeline AND t.task_id = m.task_id))
+      """, [.integer(result), .integer(run.id)])
+    try setInvalidated("action_results", "void_results", "result_id", [result], connection)
+  }
+
+  /// As ``voidIfMarked(_:of:_:)``, for what an item made.
+  static func voidItemIfMarked(_ result: Int64, of run: OpenRun, _ connection: Connection) throws(StoreError) {
+    guard try hasMarks(since: run, connection) else { return }
+    try connection.run(
+      """
+      INSERT INTO void_item_results (item_result_id, mark_id)
+      SELECT n.id, m.id FROM all_keys_marks m JOIN item_results n ON n.id = ?1
+      WHERE m.run_horizon >= ?2 AND (
+        (m.pipeline = n.pipeline AND m.task_id = n.task_id)
+        OR EXISTS (
+          SELECT 1 FROM item_results r
+          WHERE r.content_key = n.content_key AND r.pipeline = m.pipeline AND r.task_id = m.task_id AND r.id <> n.id))
+      """, [.integer(result), .integer(run.id)])
+    try setInvalidated("item_results", "void_item_results", "item_result_id", [result], connection)
+  }
+
+  private static func hasMarks(since run: OpenRun, _ connection: Connection) throws(StoreError) -> Bool {
+    try connection.integer("SELECT 1 FROM all_keys_marks WHERE run_horizon >= ? LIMIT 1", [.integer(run.id)]) != nil
+  }
+
+  /// Brings `invalidated_at` of results in line with the marks on all keys that void them.
+  private static func setInvalidated(
+    _ table: String, _ links: String, _ column: String, _ results: [Int64], _ connection: Connection
+  ) throws(StoreError) {
+    for result in results {
+      try connection.run(
+        """
+        UPDATE \(table) SET invalidated_at = (
+          SELECT min(m.invalidated_at) FROM \(links) v JOIN all_keys_marks m ON m.id = v.mark_id
+          WHERE v.\(column) = \(table).id)
+        WHERE id = ?
+        """, [.integer(result)])
+    }
+  }
+
+  // MARK: Taking back
+
+  package func takeBack(_ request: InvalidationRequest) throws(StoreError) -> [StandingMark] {
+    if request.isTrial {
+      return try read(else: []) { connection throws(StoreError) in
+        let keys = try Self.hits(of: request, isTakingBack: true, connection)
+        guard request.allKeys else { return try Self.last(of: keys, connection) }
+        var marks: [StandingMark] = []
+        for mark in try Self.lastOnAllKeys(of: keys, connection) {
+          marks += try Self.standing(mark, among: keys, connection)
+        }
+        return marks
+      }
+    }
+    return try write { connection throws(StoreError) in
+      let keys = try Self.hits(of: request, isTakingBack: true, connection)
+      var taken: [StandingMark] = []
+      if request.allKeys {
+        for mark in try Self.lastOnAllKeys(of: keys, connection) {
+          taken += try Self.standing(mark, among: keys, connection)
+          try Self.takeBack(mark, connection)
+        }
+      } else {
+        taken = try Self.last(of: keys, connection).filter { !$0.isOnAllKeys }
+        for mark in taken { try Self.reveal(mark.key, connection) }
+      }
+      for mark in taken {
+        try Self.logMark(
+          "REVALIDATED", mark.key,
+          [
+            ("why", .string(request.mark.why)), ("allKeys", .bool(request.allKeys)),
+            (
+              "mark",
+              .object([
+                ("at", .string(mark.mark.at)), ("by", .string(mark.mark.by)), ("why", .string(mark.mark.why)),
+              ])
+            ),
+          ], request.mark, connection)
+      }
+      return taken
+    }
+  }
+
+  /// A mark on all keys, as it stands for a task of a pipeline.
+  private struct AllKeysMark {
+    var id: Int64
+    var pipeline: String
+    var task: String
+    var mark: Invalidation
+  }
+
+  /// The mark that stands for each of these tasks.
+  private static func last(of keys: [TaskKey], _ connection: Connection) throws(StoreError) -> [StandingMark] {
+    var marks: [StandingMark] = []
+    var statement = try connection.statement(
+      """
+      SELECT invalidated_at, invalidated_by, why, on_all_keys FROM invalidations
+      WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+      """)
+    for key in keys {
+      try statement.bind(key.values)
+      guard try statement.step() else { continue }
+      marks.append(
+        StandingMark(
+          key: key,
+          mark: Invalidation(at: statement.text(0) ?? "", by: statement.text(1) ?? "", why: statement.text(2) ?? ""),
+          isOnAllKeys: statement.integer(3) != 0))
+    }
+    return marks
+  }
+
+  /// The last mark on all keys of each task, whatever storage keys it was hit on.
+  private static func lastOnAllKeys(
+    of keys: [TaskKey], _ connection: Connection
+  ) throws(StoreError) -> [AllKeysMark] {
+    var marks: [AllKeysMark] = []
+    var seen: Set<TaskKey> = []
+    var statement = try connection.statement(
+      """
+      SELECT id, invalidated_at, invalidated_by, why FROM all_keys_marks WHERE pipeline = ? AND task_id = ?
+      ORDER BY id DESC LIMIT 1
+      """)
+    for key in keys where seen.insert(TaskKey(storageKey: "", pipeline: key.pipeline, task: key.task)).inserted {
+      try statement.bind([.text(key.pipeline), .text(key.task)])
+      guard try statement.step() else { continue }
+      marks.append(
+        AllKeysMark(
+          id: statement.integer(0), pipeline: key.pipeline, task: key.task,
+          mark: Invalidation(at: statement.text(1) ?? "", by: statement.text(2) ?? "", why: statement.text(3) ?? "")))
+    }
+    return marks
+  }
+
+  /// Where a mark on all keys stands, or is covered by a later one.
+  private static func standing(
+    _ mark: AllKeysMark, among keys: [TaskKey], _ connection: Connection
+  ) throws(StoreError) -> [StandingMark] {
+    var statement = try connection.statement(
+      """
+      SELECT storage_key, pipeline, task_id FROM invalidations
+        WHERE pipeline = ?1 AND task_id = ?2 AND on_all_keys AND invalidated_at = ?3
+      UNION
+      SELECT storage_key, pipeline, task_id FROM earlier_invalidations
+        WHERE pipeline = ?1 AND task_id = ?2 AND on_all_keys AND invalidated_at = ?3
+      ORDER BY 1
+      """)
+    try statement.bind([.text(mark.pipeline), .text(mark.task), .text(mark.mark.at)])
+    var found = try taskKeys(&statement)
+    // Where the keys that it was made on are gone, it stands for their results, and for keys to come.
+    if found.isEmpty { found = keys.filter { $0.pipeline == mark.pipeline && $0.task == mark.task } }
+    return found.map { StandingMark(key: $0, mark: mark.mark, isOnAllKeys: true) }
+  }
+
+  private static func takeBack(_ mark: AllKeysMark, _ connection: Connection) throws(StoreError) {
+    let values: [SQLValue] = [.text(mark.pipeline), .text(mark.task), .text(mark.mark.at)]
+    try connection.run(
+      """
+      DELETE FROM earlier_invalidations
+      WHERE pipeline = ? AND task_id = ? AND on_all_keys AND invalidated_at = ?
+      """, values)
+    var keys: [TaskKey]
+    do {
+      var statement = try connection.statement(
+        """
+        SELECT storage_key, pipeline, task_id FROM invalidations
+        WHERE pipeline = ? AND task_id = ? AND on_all_keys AND invalidated_at = ?
+        """)
+      try statement.bind(values)
+      keys = try taskKeys(&statement)
+    }
+    for key in keys { try reveal(key, connection) }
+    for (table, links, column) in voidTables {
+      var freed: [Int64] = []
+      do {
+        var statement = try connection.statement("SELECT \(column) FROM \(links) WHERE mark_id = ?")
+        try statement.bind([.integer(mark.id)])
+        while try statement.step() { freed.append(statement.integer(0)) }
+      }
+      try connection.run("DELETE FROM \(links) WHERE mark_id = ?", [.integer(mark.id)])
+      try setInvalidated(table, links, column, freed, connection)
+    }
+    try connection.run("DELETE FROM all_keys_marks WHERE id = ?", [.integer(mark.id)])
+  }
+
+  /// Removes the mark that stands for a task; the one before it stands again.
+  private static func reveal(_ key: TaskKey, _ connection: Connection) throws(StoreError) {
+    try connection.run(
+      "DELETE FROM invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?", key.values)
+    let earlier = try connection.integer(
+      "SELECT max(id) FROM earlier_invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?", key.values)
+    guard let earlier else { return }
+    try connection.run(
+      "INSERT INTO invalidations (\(markColumns)) SELECT \(markColumns) FROM earlier_invalidations WHERE id = ?",
+      [.integer(earlier)])
+    try connection.run("DELETE FROM earlier_invalidations WHERE id = ?", [.integer(earlier)])
+  }
+
+  // MARK: Questions
+
+  package func invalidationHorizons(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: InvalidationHorizon] {
+    try read(else: [:]) { connection throws(StoreError) in
+      var found: [TaskKey: InvalidationHorizon] = [:]
+      var statement = try connection.statement(
+        "SELECT horizon, run_horizon FROM invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?")
+      for key in keys {
+        try statement.bind(key.values)
+        guard try statement.step() else { continue }
+        found[key] = InvalidationHorizon(result: statement.integer(0), run: statement.integer(1))
+      }
+      return found
+    }
+  }
+
+  package func taskKeys(
+    storageKey: String?, pipeline: String?, includesTraces: Bool
+  ) throws(StoreError) -> [TaskKey] {
+    try read(else: []) { connection throws(StoreError) in
+      let condition = "WHERE (?1 IS NULL OR storage_key = ?1) AND (?2 IS NULL OR pipeline = ?2)"
+      let traces = ["action_results", "invalidations"].map {
+        " UNION SELECT storage_key, pipeline, task_id FROM \($0) \(condition)"
+      }
+      var statement = try connection.statement(
+        "SELECT storage_key, pipeline, task_id FROM tasks \(condition)\(includesTraces ? traces.joined() : "") "
+          + "ORDER BY 1, 2, 3")
+      try statement.bind([.text(orNull: storageKey), .text(orNull: pipeline)])
+      return try Self.taskKeys(&statement)
+    }
+  }
+
+  /// The mark that was made since a run began, or since the result was made that it put back.
+  static func mark(
+    voiding result: Int64, of run: OpenRun, _ connection: Connection
+  ) throws(StoreError) -> Invalidation? {
+    var statement = try connection.statement(
+      """
+      SELECT invalidated_at, invalidated_by, why FROM invalidations
+      WHERE storage_key = ? AND pipeline = ? AND task_id = ? AND (run_horizon >= ? OR horizon >= ?)
+      """)
+    try statement.bind(run.key.values + [.integer(run.id), .integer(result)])
+    guard try statement.step() else { return nil }
+    return Invalidation(at: statement.text(0) ?? "", by: statement.text(1) ?? "", why: statement.text(2) ?? "")
+  }
+}
+
+/// The columns of a mark, the same in both tables.
+private let markColumns =
+  "storage_key, pipeline, task_id, horizon, item_horizon, run_horizon, on_all_keys, invalidated_at, invalidated_by, why"

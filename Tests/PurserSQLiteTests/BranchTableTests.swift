@@ -1,0 +1,114 @@
+import PurserModel
+import PurserStore
+import Testing
+
+@testable import PurserSQLite
+
+@Suite("Tables that belong to a storage key")
+struct BranchTableTests {
+  private func clone(_ store: SQLiteRecordStore) throws -> CloneOutcome {
+    try store.clone(
+      CloneRequest(from: BranchScope(storageKey: "main"), to: "feature", replaces: true, now: Time.day(8), by: "me"))
+  }
+
+  @Test("each table that names a key or a record is copied and removed with it, or is history", .temporaryFolder)
+  func complete() throws {
+    try Step("clean").run(in: openSQLite())
+    let database = try Database()
+    let tables = try database.rows("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    let named = try tables.filter { table in
+      let columns = try database.rows("SELECT name FROM pragma_table_info('\(table)')")
+      return columns.contains("storage_key") || columns.contains("task_row")
+    }
+    // What was done stays known, whatever becomes of the records; the journal is copied by numbers.
+    let others = ["action_results", "item_results", "subtask_events", "task_events", "task_runs"]
+    #expect(named.filter { !others.contains($0) }.sorted() == BranchTable.all.map(\.name).sorted())
+  }
+
+  @Test("more rows than are copied at once, in their order", .temporaryFolder)
+  func batches() throws {
+    let store = try openSQLite()
+    try Step("map").run(in: store)
+    let database = try Database()
+    for key in ["main", "other"] {
+      if key == "other" { try Step("map", on: "other").run(in: store) }
+      try database.connection.execute(
+        """
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1700)
+        INSERT INTO subtask_bins (storage_key, pipeline, task_id, bin_id, data, created_at, updated_at)
+        SELECT '\(key)', 'penguins', 'map', i, '[{"i":' || i * 500 || ',"key":"\(key)"}]', 'c' || i, 'u' || i FROM n
+        """)
+    }
+    guard case .cloned = try clone(store) else {
+      Issue.record("not cloned")
+      return
+    }
+    func rows(_ key: String) throws -> [String] {
+      try database.rows(
+        "SELECT pipeline, task_id, bin_id, data, created_at, updated_at FROM subtask_bins "
+          + "WHERE storage_key = '\(key)' ORDER BY id", columns: 6)
+    }
+    let main = try rows("main")
+    #expect(main.count == 1701)
+    #expect(try rows("feature") == main)
+    #expect(try rows("other").count == 1701)
+  }
+
+  @Test("the journals of others stay as they are when a key goes", .temporaryFolder)
+  func journals() throws {
+    let store = try openSQLite()
+    for key in ["main", "feature", "other"] {
+      let step = Step("map", on: key)
+      try step.run(in: store)
+      try store.setSubtasks((0..<700).map { Subtask(index: $0, key: "\($0)") }, of: step.key, under: nil)
+      try store.append(
+        (0..<700).map { ItemProgress(event: SubtaskEvent(index: $0, status: .running, time: Time.day($0 % 9))) },
+        of: step.key, under: nil)
+    }
+    let database = try Database()
+    func events(_ key: String) throws -> [String] {
+      try database.rows(
+        """
+        SELECT e.id - t.id * 4294967296, e.item, e.status, e.time, e.output_hash, e.error, e.content_key
+        FROM subtask_events e JOIN tasks t ON t.id = e.task_row WHERE t.storage_key = '\(key)' ORDER BY e.id
+        """, columns: 7)
+    }
+    let main = try events("main")
+    #expect(main.count == 700)
+    guard case .cloned(_, let replaced) = try clone(store) else {
+      Issue.record("not cloned")
+      return
+    }
+    #expect(replaced.subtasks == 700)
+    for key in ["main", "feature", "other"] { #expect(try events(key) == main) }
+    #expect(try database.count("subtask_events") == 2100)
+    let request = DropRequest(scope: BranchScope(storageKey: "feature"), now: Time.day(9), by: "me")
+    #expect(try store.drop(request) == .dropped(BranchCounts(pipelines: ["penguins"], tasks: 1, subtasks: 700)))
+    for key in ["main", "other"] { #expect(try events(key) == main) }
+    #expect(try database.count("subtask_events") == 1400)
+    #expect(try database.rows("PRAGMA foreign_key_check").isEmpty)
+    #expect(try database.rows("PRAGMA integrity_check") == ["ok"])
+  }
+
+  @Test("what was copied or removed is in the audit trail, task by task", .temporaryFolder)
+  func events() throws {
+    let store = try openSQLite()
+    try Step("a").run(in: store)
+    let open = try Step("b").begin(in: store)
+    _ = try clone(store)
+    _ = try store.drop(DropRequest(scope: BranchScope(storageKey: "feature"), now: Time.day(9), by: "me@here"))
+    _ = open
+    let rows = try Database().rows(
+      """
+      SELECT storage_key, task_id, event_type, event_data, previous_status, new_status, timestamp, actor
+      FROM task_events WHERE event_type IN ('CLONED', 'DROPPED') ORDER BY event_id
+      """, columns: 8)
+    #expect(
+      rows == [
+        "feature|a|CLONED|{\"from\":\"main\"}|NULL|SUCCESS|\(Time.day(8))|me",
+        "feature|b|CLONED|{\"from\":\"main\"}|NULL|INCOMPLETE|\(Time.day(8))|me",
+        "feature|a|DROPPED|NULL|SUCCESS|NULL|\(Time.day(9))|me@here",
+        "feature|b|DROPPED|NULL|INCOMPLETE|NULL|\(Time.day(9))|me@here",
+      ])
+  }
+}

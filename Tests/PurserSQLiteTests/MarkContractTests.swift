@@ -1,0 +1,384 @@
+import PurserHashing
+import PurserModel
+import PurserStore
+import Testing
+
+@testable import PurserSQLite
+
+/// Marks beside runs that are under way, and marks that are taken back.
+@Suite("Record store contract: marks")
+struct MarkContractTests {
+  private let mark = Invalidation(at: Time.day(2), by: "me@here", why: "because")
+
+  // MARK: Runs that are under way
+
+  @Test(
+    "a run that began before the mark makes nothing that counts, one that began after it does", .temporaryFolder,
+    arguments: RecordStoreBackend.all, [false, true])
+  func underWay(backend: RecordStoreBackend, hasRun: Bool) throws {
+    let store = try backend.open()
+    let step = Step("clean")
+    if hasRun { try step.run(in: store) }
+    let open = try step.begin(in: store)
+    #expect(try store.invalidate([step.key]) == ["main/clean"])
+    #expect(try store.finish(open, with: step.success) == mark)
+    let record = try #require(try store.record(step.key))
+    #expect(record.status == .success && record.invalidation == mark && record.markedRun == open.id)
+    let horizon = try #require(try store.invalidationHorizons(for: [step.key])[step.key])
+    #expect(try horizon.voids(store.newestResult(of: step)))
+
+    let next = try step.begin(in: store)
+    #expect(try store.finish(next, with: step.success) == nil)
+    #expect(try store.record(step.key)?.invalidation == nil)
+    #expect(try !horizon.voids(store.newestResult(of: step)))
+  }
+
+  @Test(
+    "what another storage key was about to make when the mark was made does not count on the marked one",
+    .temporaryFolder, arguments: RecordStoreBackend.all)
+  func underWayElsewhere(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    let step = Step("clean")
+    let other = Step("clean", on: "feature")
+    try step.run(in: store)
+    let open = try other.begin(in: store)
+    _ = try store.invalidate([step.key])
+    #expect(try store.finish(open, with: other.success) == nil)
+    let horizon = try #require(try store.invalidationHorizons(for: [step.key])[step.key])
+    let result = try store.newestResult(of: step)
+    #expect(result.producer == other.key && horizon.voids(result))
+    #expect(try store.record(other.key)?.invalidation == nil)
+  }
+
+  @Test("a run that fails, or puts back what is void, tells of the mark as it is", .temporaryFolder)
+  func otherEnds() throws {
+    let store = try RecordStoreBackend.all[0].open()
+    let step = Step("clean")
+    try step.run(in: store)
+    let result = try store.newestResult(of: step)
+    let failing = try step.begin(in: store)
+    _ = try store.invalidate([step.key])
+    #expect(try store.finish(failing, with: step.ending(.failed, .failure, exitCode: 1)) == nil)
+    let restoring = try step.begin(in: store)
+    var outcome = step.ending(.completed, .success, exitCode: 0)
+    outcome.restored = result
+    #expect(try store.finish(restoring, with: outcome) == mark)
+    #expect(try store.record(step.key)?.invalidation == mark)
+  }
+
+  @Test(
+    "a mark on all keys voids what runs on any key were about to make, for every key", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func underWayOnAllKeys(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    let step = Step("clean")
+    let feature = Step("clean", on: "feature")
+    // Another task that does the very same, and was never named.
+    var twin = Step("twin", pipeline: "other")
+    twin.components = step.components
+    try step.run(in: store)
+    let runs = try [feature.begin(in: store), twin.begin(in: store)]
+    _ = try store.invalidate([step.key], allKeys: true)
+    try store.finish(runs[0], with: feature.success)
+    try store.finish(runs[1], with: twin.success)
+    #expect(try store.results(for: [step.actionKey]) == [:])
+    #expect(try store.record(feature.key)?.invalidation == mark)
+    #expect(try store.record(twin.key)?.invalidation == mark)
+
+    try feature.run(in: store)
+    #expect(try store.results(for: [step.actionKey])[step.actionKey]?.count == 1)
+    _ = try store.takeBack([step.key], allKeys: true)
+    #expect(try store.results(for: [step.actionKey])[step.actionKey]?.count == 4)
+    #expect(try store.record(twin.key)?.invalidation == nil)
+  }
+
+  @Test(
+    "items of a run that began before the mark make nothing that counts", .temporaryFolder,
+    arguments: RecordStoreBackend.all, [false, true])
+  func items(backend: RecordStoreBackend, allKeys: Bool) throws {
+    let store = try backend.open()
+    let step = Step("map")
+    let open = try step.begin(in: store)
+    try store.setSubtasks((0..<2).map { Subtask(index: $0, key: "\($0)") }, of: step.key, under: open)
+    func end(_ index: Int, under run: OpenRun) throws {
+      let made = NewItemResult(manifest: Step("x").manifest, data: "\(index)", durationMicroseconds: 1, blobs: [])
+      try store.append(
+        [
+          ItemProgress(
+            event: SubtaskEvent(index: index, status: .done, time: Time.day(3), contentKey: digest("\(index)")),
+            result: made)
+        ], of: step.key, under: run)
+    }
+    let wanted = [digest("0"), digest("1")]
+    try end(0, under: open)
+    _ = try store.invalidate([step.key], allKeys: allKeys)
+    try end(1, under: open)
+    #expect(try store.itemResults(for: wanted, of: step.key) == [:])
+    #expect(try store.itemResults(for: wanted, of: key("map", on: "feature")).count == (allKeys ? 0 : 2))
+    // One search for each key, and all rows at once, come to the same.
+    #expect(try store.itemResults(for: wanted + (0..<50).map { digest("no \($0)") }, of: step.key) == [:])
+    try store.finish(open, with: step.ending(.failed, .incomplete, exitCode: 1))
+
+    let next = try step.begin(in: store)
+    try end(1, under: next)
+    #expect(Set(try store.itemResults(for: wanted, of: step.key).keys) == [digest("1")])
+    try store.finish(next, with: step.ending(.failed, .incomplete, exitCode: 1))
+    _ = try store.takeBack([step.key], allKeys: allKeys)
+    #expect(try store.itemResults(for: wanted, of: step.key).count == 2)
+  }
+
+  @Test("items that another task has done the same are void on all keys too", .temporaryFolder)
+  func sharedItems() throws {
+    let store = try RecordStoreBackend.all[0].open()
+    for task in ["map", "twin", "other"] {
+      try store.setSubtasks([Subtask(index: 0, key: "0")], of: key(task), under: nil)
+      let made = NewItemResult(manifest: Step("x").manifest, data: task, durationMicroseconds: 1, blobs: [])
+      let content = digest(task == "other" ? "other" : "same")
+      try store.append(
+        [
+          ItemProgress(
+            event: SubtaskEvent(index: 0, status: .done, time: Time.day(1), contentKey: content), result: made)
+        ], of: key(task), under: nil)
+    }
+    _ = try store.invalidate([key("map")], allKeys: true)
+    #expect(
+      try store.itemResults(for: [digest("same"), digest("other")], of: key("new")).mapValues(\.data)
+        == [digest("other"): "other"])
+  }
+
+  // MARK: Taking back
+
+  @Test(
+    "a mark that is taken back leaves everything as it was", .temporaryFolder, arguments: RecordStoreBackend.all)
+  func takeBack(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    let step = Step("clean")
+    try step.run(in: store)
+    let before = try store.record(step.key)
+    #expect(try store.takeBack([step.key]) == [])
+    _ = try store.invalidate([step.key])
+    #expect(
+      try store.takeBack([step.key]) == [StandingMark(key: step.key, mark: mark, isOnAllKeys: false)])
+    #expect(try store.record(step.key) == before)
+    #expect(try store.invalidationHorizons(for: [step.key]) == [:])
+    #expect(try store.takeBack([step.key]) == [])
+  }
+
+  @Test(
+    "where there were several, the one before stands again", .temporaryFolder, arguments: RecordStoreBackend.all)
+  func several(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    let step = Step("clean")
+    try step.run(in: store)
+    let first = try store.newestResult(of: step)
+    _ = try store.invalidate([step.key], day: 2, why: "first")
+    try step.run(in: store)
+    let second = try store.newestResult(of: step)
+    _ = try store.invalidate([step.key], day: 3, why: "second")
+    #expect(try store.takeBack([step.key]).map(\.mark.why) == ["second"])
+    let horizon = try #require(try store.invalidationHorizons(for: [step.key])[step.key])
+    #expect(horizon.voids(first) && !horizon.voids(second))
+    #expect(try store.record(step.key)?.invalidation == nil)
+    #expect(try store.takeBack([step.key]).map(\.mark.why) == ["first"])
+    #expect(try store.invalidationHorizons(for: [step.key]) == [:])
+  }
+
+  @Test("a run that was under way counts once the mark is taken back", .temporaryFolder, arguments: [false, true])
+  func takeBackBeside(isEarly: Bool) throws {
+    let store = try RecordStoreBackend.all[0].open()
+    let step = Step("clean")
+    let open = try step.begin(in: store)
+    _ = try store.invalidate([step.key])
+    if isEarly { _ = try store.takeBack([step.key]) }
+    #expect(try store.finish(open, with: step.success) == (isEarly ? nil : mark))
+    if !isEarly { _ = try store.takeBack([step.key]) }
+    #expect(try store.record(step.key)?.invalidation == nil)
+  }
+
+  @Test(
+    "downstream is freed as far as it is marked", .temporaryFolder, arguments: RecordStoreBackend.all)
+  func downstream(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    for (task, upstream) in [("load", []), ("left", ["load"]), ("right", ["load"]), ("join", ["left", "right"])] {
+      var step = Step(task)
+      step.upstream = upstream
+      try step.run(in: store)
+    }
+    _ = try store.invalidate([key("load")])
+    _ = try store.invalidate([key("left")], downstream: true, day: 3)
+    #expect(try store.takeBack([key("load")], downstream: true).map(\.key.task) == ["join", "left", "load"])
+    #expect(try store.records(storageKey: nil, pipeline: nil).allSatisfy { $0.invalidation == nil })
+  }
+
+  @Test(
+    "a mark on all keys is taken back on all keys, and in no other way", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func onAllKeys(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    let step = Step("clean")
+    let feature = Step("clean", on: "feature")
+    try step.run(in: store)
+    try feature.run(in: store)
+    let before = try store.records(storageKey: nil, pipeline: nil)
+    _ = try store.invalidate([step.key], allKeys: true)
+    #expect(try store.takeBack([step.key], isTrial: true).map(\.isOnAllKeys) == [true])
+    #expect(try store.takeBack([step.key]) == [])
+    #expect(try store.results(for: [step.actionKey]) == [:])
+    // A mark of one key's own stays, on top or below.
+    _ = try store.invalidate([feature.key], day: 3, why: "own")
+    #expect(
+      try store.takeBack([step.key], allKeys: true).map { "\($0.key.storageKey) \($0.mark.why)" }
+        == ["feature because", "main because"])
+    #expect(try store.record(step.key) == before.first { $0.key == step.key })
+    #expect(try store.record(feature.key)?.invalidation?.why == "own")
+    #expect(try store.results(for: [step.actionKey])[step.actionKey]?.count == 2)
+    #expect(try store.takeBack([feature.key]).map(\.mark.why) == ["own"])
+    #expect(try store.records(storageKey: nil, pipeline: nil) == before)
+  }
+
+  @Test(
+    "of what several marks on all keys void, each frees only what no other one voids", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func sharedMarks(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    let step = Step("clean")
+    var twin = Step("twin")
+    twin.components = step.components
+    try step.run(in: store)
+    _ = try store.invalidate([step.key], allKeys: true, day: 2)
+    try twin.run(in: store)
+    // Marked in one call, at one time.
+    _ = try store.invalidate([step.key, twin.key], allKeys: true, day: 3)
+    try step.run(in: store)
+    let last = try store.newestResult(of: step)
+    func valid() throws -> [Int64] { try store.results(for: [step.actionKey])[step.actionKey, default: []].map(\.id) }
+    #expect(try valid() == [last.id])
+    _ = try store.takeBack([step.key], allKeys: true)
+    #expect(try valid() == [last.id], "the first is void by the mark of before, the second by that on the twin")
+    _ = try store.takeBack([twin.key], allKeys: true)
+    #expect(try valid() == [last.id, last.id - 1])
+    _ = try store.takeBack([step.key], allKeys: true)
+    #expect(try valid() == [last.id, last.id - 1, last.id - 2])
+  }
+
+  @Test("an item that failed stays void when a mark on all keys is taken back", .temporaryFolder)
+  func failedItem() throws {
+    let store = try RecordStoreBackend.all[0].open()
+    let task = key("map")
+    try store.setSubtasks([Subtask(index: 0, key: "0")], of: task, under: nil)
+    let made = NewItemResult(manifest: Step("x").manifest, data: "1", durationMicroseconds: 1, blobs: [])
+    let done = SubtaskEvent(index: 0, status: .done, time: Time.day(1), contentKey: digest("0"))
+    var failed = done
+    failed.status = .failed
+    try store.append([ItemProgress(event: done, result: made)], of: task, under: nil)
+    try store.append([ItemProgress(event: failed)], of: task, under: nil)
+    _ = try store.invalidate([task], allKeys: true)
+    _ = try store.takeBack([task], allKeys: true)
+    #expect(try store.itemResults(for: [digest("0")], of: task) == [:])
+  }
+
+  // MARK: Trials, traces, history
+
+  @Test("a trial tells the same and changes nothing", .temporaryFolder, arguments: [false, true])
+  func trial(allKeys: Bool) throws {
+    let store = try openSQLite()
+    for storageKey in ["main", "feature"] {
+      try Step("load", on: storageKey).run(in: store)
+      var step = Step("clean", on: storageKey)
+      step.upstream = ["load"]
+      try step.run(in: store)
+    }
+    func state() throws -> [String] {
+      let tables = [
+        "invalidations", "earlier_invalidations", "all_keys_marks", "void_results", "task_events", "action_results",
+      ]
+      return try tables.flatMap { table in
+        try Database().rows("SELECT * FROM \(table)", columns: table == "action_results" ? 12 : 2)
+      }
+    }
+    var request = InvalidationRequest(keys: [key("load")], includesDownstream: true, allKeys: allKeys, mark: mark)
+    request.isTrial = true
+    let before = try state()
+    let trial = try store.invalidate(request)
+    #expect(trial.count == (allKeys ? 4 : 2))
+    #expect(try state() == before)
+    request.isTrial = false
+    #expect(try store.invalidate(request) == trial)
+    let marked = try state()
+    let tried = try store.takeBack([key("load")], downstream: true, allKeys: allKeys, isTrial: true)
+    #expect(try state() == marked)
+    #expect(Set(tried.map(\.key)) == Set(trial))
+    #expect(try store.takeBack([key("load")], downstream: true, allKeys: allKeys) == tried)
+    #expect(try Database().count("invalidations") == 0)
+    #expect(try Database().count("all_keys_marks") == 0)
+    #expect(try Database().count("void_results") == 0)
+  }
+
+  @Test("results whose records are gone can be marked on all keys", .temporaryFolder)
+  func traces() throws {
+    let store = try openSQLite()
+    let step = Step("clean", on: "gone")
+    try step.run(in: store)
+    let database = try Database()
+    try database.connection.execute("PRAGMA foreign_keys = ON; DELETE FROM tasks")
+    #expect(try store.taskKeys(storageKey: nil, pipeline: nil, includesTraces: false) == [])
+    #expect(try store.taskKeys(storageKey: nil, pipeline: "penguins", includesTraces: true) == [step.key])
+    #expect(try store.taskKeys(storageKey: "main", pipeline: nil, includesTraces: true) == [])
+    #expect(try store.invalidate([key("clean")]) == [])
+    #expect(try store.results(for: [step.actionKey]).count == 1)
+    #expect(try store.invalidate([key("clean")], allKeys: true) == ["gone/clean"])
+    #expect(try store.results(for: [step.actionKey]) == [:])
+    // Even where the mark's own rows went with their storage key.
+    try database.connection.execute("DELETE FROM invalidations")
+    #expect(try store.takeBack([key("clean")], allKeys: true).map(\.key) == [step.key])
+    #expect(try store.results(for: [step.actionKey]).count == 1)
+  }
+
+  @Test("tasks are listed by storage key and pipeline", .temporaryFolder, arguments: RecordStoreBackend.all)
+  func taskKeys(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    for step in [Step("b"), Step("a"), Step("a", on: "feature"), Step("a", pipeline: "other")] {
+      try step.run(in: store)
+    }
+    func names(_ storageKey: String?, _ pipeline: String?) throws -> [String] {
+      try store.taskKeys(storageKey: storageKey, pipeline: pipeline, includesTraces: false).map {
+        "\($0.storageKey)/\($0.pipeline)/\($0.task)"
+      }
+    }
+    #expect(try names("main", "penguins") == ["main/penguins/a", "main/penguins/b"])
+    #expect(try names("main", nil) == ["main/other/a", "main/penguins/a", "main/penguins/b"])
+    #expect(try names(nil, "other") == ["main/other/a"])
+    #expect(try names(nil, nil).count == 4)
+  }
+
+  @Test("history tells of the mark and of its taking back", .temporaryFolder)
+  func events() throws {
+    let store = try openSQLite()
+    try Step("clean").run(in: store)
+    _ = try store.invalidate([key("clean")], allKeys: true)
+    _ = try store.takeBack([key("clean")], allKeys: true)
+    #expect(
+      try Database().rows(
+        """
+        SELECT event_type, timestamp, actor, event_data FROM task_events WHERE event_type LIKE '%VALIDATED'
+        ORDER BY event_id
+        """, columns: 4) == [
+          #"INVALIDATED|\#(Time.day(2))|me@here|{"why":"because","allKeys":true}"#,
+          #"REVALIDATED|\#(Time.day(8))|you@there|{"why":"by mistake","allKeys":true,"mark":{"at":"\#(Time.day(2))","#
+            + #""by":"me@here","why":"because"}}"#,
+        ])
+  }
+
+  @Test("a record that a mark on all keys voids without a mark of its own tells who and why", .temporaryFolder)
+  func named() throws {
+    let store = try openSQLite()
+    let step = Step("clean")
+    var twin = Step("twin", pipeline: "other")
+    twin.components = step.components
+    try step.run(in: store)
+    try twin.run(in: store)
+    _ = try store.invalidate([step.key], allKeys: true)
+    #expect(try store.record(twin.key)?.invalidation == mark)
+    #expect(try store.records(storageKey: nil, pipeline: "other").map(\.invalidation) == [mark])
+  }
+}
