@@ -103,6 +103,14 @@ public final class Attempt: Sendable {
     try finish(ending, log: nil, data: data)
   }
 
+  /// Records a success with what the task returned, kept as JSON; its declaration has to say `keepsData`.
+  ///
+  /// - Throws: `EncodingError` for a value that JSON cannot say, else as ``finish(_:data:)``.
+  @discardableResult
+  public func finish(returning value: some Encodable) throws -> Report {
+    try finish(.success, data: TaskData(parsing: JSON(encoding: value).serialized.utf8))
+  }
+
   /// - Parameters:
   ///   - outputs: of a mapped task, what is to be looked at, and which of that may match more later.
   ///   - vouch: by whose word the result stands, where it was not all made from what the task is made from now.

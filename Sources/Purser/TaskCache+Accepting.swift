@@ -1,19 +1,19 @@
 import PurserExecution
 import PurserHashing
-package import PurserModel
+public import PurserModel
 import PurserStore
 
 /// What came of accepting a task.
-package struct AcceptReport: Sendable {
-  package var task: String
+public struct AcceptReport: Sendable {
+  public var task: String
   /// What it is made from now.
-  package var fingerprint: Digest
+  public var fingerprint: Digest
   /// By whose word it is done now; `nil` where nothing differed.
-  package var acceptance: Acceptance?
+  public var acceptance: Acceptance?
   /// The run of the history that says so.
-  package var run: Int64?
+  public var run: Int64?
   /// What differed.
-  package var changes: [Change]
+  public var changes: [Change]
 }
 
 /// Declaring changes harmless, and taking over what was made without Purser.
@@ -30,7 +30,7 @@ extension TaskCache {
   ///   - standardInput: its digest, for tasks that read it; else it counts as recorded.
   /// - Throws: `usage` without a reason; `refused` for a task whose outputs are not there, or not as its result has them,
   ///   or that follows one that is not done; `busy` for one that is being run. Nothing is changed then.
-  package func accept(
+  public func accept(
     _ declared: [TaskSpec], why: String, standardInput: Digest? = nil
   ) throws(PurserError) -> [AcceptReport] {
     guard !why.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0a }) else {
@@ -86,7 +86,7 @@ extension TaskCache {
   ///
   /// - Throws: `missing` for a task for which nothing was accepted; `busy` for one that is being run. Nothing is changed
   ///   then.
-  package func revokeAcceptance(of tasks: [String], why: String) throws(PurserError) -> [Int] {
+  public func revokeAcceptance(of tasks: [String], why: String) throws(PurserError) -> [Int] {
     let worker = Lessor.worker()
     var abandoned: [Int64] = []
     do {
@@ -115,7 +115,7 @@ extension TaskCache {
   }
 
   /// What the records of these tasks rest on by somebody's word, last word first.
-  package func acceptances(of tasks: [String]) throws(PurserError) -> [String: [Acceptance]] {
+  public func acceptances(of tasks: [String]) throws(PurserError) -> [String: [Acceptance]] {
     try asking {
       var found: [String: [Acceptance]] = [:]
       for (key, acceptances) in try records.acceptances(of: tasks.map { key($0) }) { found[key.task] = acceptances }

@@ -1,38 +1,38 @@
 import PurserExecution
-package import PurserModel
+public import PurserModel
 import PurserStore
 
 /// One task of two storage keys, as far as it differs.
-package struct TaskDifference: Sendable {
-  package var pipeline: String
-  package var task: String
+public struct TaskDifference: Sendable {
+  public var pipeline: String
+  public var task: String
   /// From the first key's recorded components to the second's; folders as the files in them, where their listings are
   /// known.
-  package var changes: [Change] = []
+  public var changes: [Change] = []
   /// The key that alone has the task.
-  package var onlyIn: String?
+  public var onlyIn: String?
   /// The recorded status, where it differs; `nil` for none.
-  package var status: (was: String?, is: String?)?
+  public var status: (was: String?, is: String?)?
   /// Whether it is marked as void, where that differs.
-  package var isInvalidated: (was: Bool, is: Bool)?
+  public var isInvalidated: (was: Bool, is: Bool)?
   /// The outputs' versions, where they differ though they were made from the same.
-  package var outputs: (was: String?, is: String?)?
+  public var outputs: (was: String?, is: String?)?
   /// Whether the first key, the second, or neither has a record of what the task was made from.
-  package var isKnown: (was: Bool, is: Bool) = (true, true)
+  public var isKnown: (was: Bool, is: Bool) = (true, true)
 }
 
 /// What differs between two storage keys.
-package struct BranchDifference: Sendable {
+public struct BranchDifference: Sendable {
   /// Sorted by pipeline and task.
-  package var tasks: [TaskDifference]
+  public var tasks: [TaskDifference]
   /// What would run again where one key's state took the place of the other's: the tasks that differ, and what follows
   /// them by recorded dependencies. Sorted by pipeline and task.
-  package var wouldRerun: [(pipeline: String, task: String)]
+  public var wouldRerun: [(pipeline: String, task: String)]
 }
 
 extension TaskCache {
   /// What stands under each storage key of the store; with a pipeline, only what stands under that. O(store).
-  package func storageKeys(pipeline: String? = nil) throws(PurserError) -> [StorageKeySummary] {
+  public func storageKeys(pipeline: String? = nil) throws(PurserError) -> [StorageKeySummary] {
     do {
       return try records.storageKeys(pipeline: pipeline)
     } catch {
@@ -46,7 +46,7 @@ extension TaskCache {
   ///
   /// - Throws: `usage` for a key that nothing can stand under, for the same key, and for one that has records, unless it
   ///   `replaces` them; `missing` where there is nothing to copy; `busy` where somebody is at work on what would go.
-  package func cloneRecords(
+  public func cloneRecords(
     from source: BranchScope, to key: String, replaces: Bool
   ) throws(PurserError) -> (copied: BranchCounts, replaced: BranchCounts) {
     try Self.check(key)
@@ -100,7 +100,7 @@ extension TaskCache {
   ///
   /// - Throws: `usage` for the key that is in use here, unless it is forced; `missing` where there is nothing; `busy`
   ///   where somebody is at work on it.
-  package func dropRecords(of scope: BranchScope, isForced: Bool) throws(PurserError) -> BranchCounts {
+  public func dropRecords(of scope: BranchScope, isForced: Bool) throws(PurserError) -> BranchCounts {
     guard isForced || !Self.areSame(scope.storageKey, project.storageKey) else {
       throw PurserError(
         .usage,
@@ -164,7 +164,7 @@ extension TaskCache {
   /// listings of folders that differ.
   ///
   /// - Throws: `missing` for a key without records.
-  package func differences(
+  public func differences(
     between first: String, and second: String, pipeline: String? = nil
   ) throws(PurserError) -> BranchDifference {
     do {

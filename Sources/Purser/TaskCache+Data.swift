@@ -1,5 +1,5 @@
 import PurserHashing
-package import PurserModel
+public import PurserModel
 package import PurserStore
 
 extension TaskData {
@@ -19,8 +19,21 @@ extension TaskCache {
     }
   }
 
-  /// What a task returned; `nil` where there is nothing.
-  package func data(of task: String, _ kind: TaskDataKind = .result) throws(PurserError) -> TaskData? {
+  /// What a task returned, as JSON text; `nil` where there is nothing. O(size).
+  ///
+  /// - Throws: `unavailable`, `busy` or `io` for a store that cannot be read.
+  public func data(of task: String) throws(PurserError) -> TaskData? { try data(of: task, .result) }
+
+  /// What a task returned; `nil` where there is nothing. O(size).
+  ///
+  /// - Throws: `DecodingError` where it is of another type, else as ``data(of:)``.
+  public func data<Value: Decodable>(of task: String, as type: Value.Type) throws -> Value? {
+    guard let data = try data(of: task) else { return nil }
+    return try JSON(parsing: data.text.utf8).decoded(as: type)
+  }
+
+  /// What a task returned, or the items that were chosen of it.
+  package func data(of task: String, _ kind: TaskDataKind) throws(PurserError) -> TaskData? {
     do {
       return try records.taskData(of: key(task), kind)
     } catch {
@@ -28,8 +41,8 @@ extension TaskCache {
     }
   }
 
-  /// Sets what a task returned, for programs that run it themselves.
-  package func setData(_ data: TaskData, of task: String) throws(PurserError) {
+  /// Sets what a task returned, for programs that run it themselves. O(size).
+  public func setData(_ data: TaskData, of task: String) throws(PurserError) {
     do {
       try records.setTaskData(data, version: data.version, of: key(task), .result, now: TaskCache.now())
     } catch {
@@ -38,7 +51,7 @@ extension TaskCache {
   }
 
   /// The items of a mapped task, by their place.
-  package func subtasks(of task: String) throws(PurserError) -> [Subtask] {
+  public func subtasks(of task: String) throws(PurserError) -> [Subtask] {
     do {
       return try records.subtasks(of: key(task))
     } catch {
@@ -49,7 +62,7 @@ extension TaskCache {
   /// Makes the list of a task's items anew, for scripts that run them themselves. What is known of a key stays.
   ///
   /// - Throws: `refused` for a key that stands twice.
-  package func createSubtasks(_ keys: [String], of task: String) throws(PurserError) {
+  public func createSubtasks(_ keys: [String], of task: String) throws(PurserError) {
     var known: [ByteString: Subtask] = [:]
     for subtask in try subtasks(of: task) { known[ByteString(subtask.key)] = subtask }
     var seen: Set<ByteString> = []
@@ -84,7 +97,7 @@ extension TaskCache {
   /// Records what happened to items, all in one durable commit.
   ///
   /// - Throws: `missing` for a key that is not in the list, with a suggestion; nothing is recorded then.
-  package func mark(
+  public func mark(
     _ keys: [String], of task: String, _ status: Subtask.Status, error: String? = nil
   ) throws(PurserError) {
     var tries = 0

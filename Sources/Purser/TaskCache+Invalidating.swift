@@ -3,17 +3,17 @@ public import PurserModel
 import PurserStore
 
 /// Which tasks somebody means.
-package struct TaskSelection: Sendable {
+public struct TaskSelection: Sendable {
   /// Their ids, or patterns of ids; empty for all.
-  package var names: [ByteString] = []
+  public var names: [ByteString] = []
   /// Not only those of the cache's own pipeline.
-  package var onAllPipelines = false
+  public var onAllPipelines = false
   /// Not only those of the cache's own storage key.
-  package var onAllKeys = false
+  public var onAllKeys = false
   /// Also what depends on them, as recorded.
-  package var includesDownstream = false
+  public var includesDownstream = false
 
-  package init() {}
+  public init() {}
 }
 
 extension TaskCache {
@@ -48,7 +48,7 @@ extension TaskCache {
   /// Marks what is selected, all of it in one transaction, and returns it.
   ///
   /// - Throws: `missing` for a name or pattern that stands for no task; nothing is changed then.
-  package func invalidate(
+  public func invalidate(
     _ selection: TaskSelection, why: String, isTrial: Bool
   ) throws(PurserError) -> [TaskKey] {
     var request = try request(selection, why, includesTraces: selection.onAllKeys)
@@ -60,7 +60,7 @@ extension TaskCache {
   ///
   /// - Throws: `missing` for a name or pattern that stands for no task, or where there is no mark to take back; `refused`
   ///   for a mark on all keys that is to be taken back on one. Nothing is changed then.
-  package func takeBackMarks(
+  public func takeBackMarks(
     _ selection: TaskSelection, why: String, isTrial: Bool
   ) throws(PurserError) -> [StandingMark] {
     var request = try request(selection, why, includesTraces: true)

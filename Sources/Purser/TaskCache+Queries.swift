@@ -1,30 +1,30 @@
 import Glibc
 import PurserExecution
 import PurserHashing
-package import PurserModel
+public import PurserModel
 import PurserSQLite
 import PurserStore
 
 /// One task as `status` shows it.
-package struct TaskState: Sendable {
-  package var task: String
+public struct TaskState: Sendable {
+  public var task: String
   /// fresh, restorable, stale, failed, running; or the recorded status where kptn's client wrote the record.
-  package var word: String
-  package var status: String?
+  public var word: String
+  public var status: String?
   /// Whether each part is as recorded; `nil` where that is not known.
-  package var isCodeSame: Bool?
-  package var areInputsSame: Bool?
-  package var isDataSame: Bool?
-  package var areOutputsSame: Bool?
-  package var endTime: String?
-  package var durationMicroseconds: Int64?
-  package var reasons: [Reason]
+  public var isCodeSame: Bool?
+  public var areInputsSame: Bool?
+  public var isDataSame: Bool?
+  public var areOutputsSame: Bool?
+  public var endTime: String?
+  public var durationMicroseconds: Int64?
+  public var reasons: [Reason]
   /// Of a mapped task: items that are done, and all.
-  package var items: (done: Int, total: Int)?
+  public var items: (done: Int, total: Int)?
   /// Why it cannot be decided about.
-  package var error: String?
+  public var error: String?
   /// By whose word its record stands, where it does not by its own.
-  package var acceptance: Acceptance?
+  public var acceptance: Acceptance?
 }
 
 extension TaskState {
@@ -60,7 +60,7 @@ extension TaskState {
 
 extension TaskCache {
   /// Every task of a pipeline, as it stands now, in the pipeline's order. O(tasks + declared files).
-  package func states(of pipeline: Pipeline) throws(PurserError) -> [TaskState] {
+  public func states(of pipeline: Pipeline) throws(PurserError) -> [TaskState] {
     let plan = try Planner(cache: self, pipeline: pipeline).plan(isThorough: true)
     var states: [TaskState] = []
     for (task, entry) in zip(pipeline.tasks, plan.entries) {
@@ -98,12 +98,12 @@ extension TaskCache {
 }
 
 /// What a collection removed.
-package struct GarbageSummary: Sendable {
-  package var results: Int
-  package var blobs: Int
-  package var contentBytes: UInt64
-  package var files: Int
-  package var fileBytes: UInt64
+public struct GarbageSummary: Sendable {
+  public var results: Int
+  public var blobs: Int
+  public var contentBytes: UInt64
+  public var files: Int
+  public var fileBytes: UInt64
 }
 
 extension TaskCache {
@@ -121,14 +121,14 @@ extension TaskCache {
   }
 
   /// The records of this storage key and pipeline, or of the pipeline on all keys, sorted by name.
-  package func taskRecords(onAllKeys: Bool = false) throws(PurserError) -> [TaskRecord] {
+  public func taskRecords(onAllKeys: Bool = false) throws(PurserError) -> [TaskRecord] {
     try asking {
       try records.records(storageKey: onAllKeys ? nil : project.storageKey, pipeline: project.pipeline)
     }
   }
 
   /// The declaration stored with a record; `nil` where there is none.
-  package func storedSpecification(of task: String) throws(PurserError) -> TaskSpec? {
+  public func storedSpecification(of task: String) throws(PurserError) -> TaskSpec? {
     try asking {
       guard let text = try records.specification(of: key(task)) else { return nil }
       return TaskSpec(json: try JSON(parsing: text.utf8))
@@ -152,7 +152,7 @@ extension TaskCache {
   }
 
   /// Every task of this storage key and pipeline, as it stands now. O(tasks · declared files).
-  package func states() throws(PurserError) -> [TaskState] {
+  public func states() throws(PurserError) -> [TaskState] {
     var states: [TaskState] = []
     let records = try taskRecords()
     for record in records { states.append(try state(of: record)) }
@@ -185,7 +185,7 @@ extension TaskCache {
   }
 
   /// Past runs on this storage key and pipeline, newest first; of one task, or of all.
-  package func runs(of task: String?, limit: Int) throws(PurserError) -> [RunRecord] {
+  public func runs(of task: String?, limit: Int) throws(PurserError) -> [RunRecord] {
     try asking {
       try records.runs(
         matching: RunFilter(
@@ -217,7 +217,7 @@ extension TaskCache {
 
   /// Forgets results older than `age` that no record holds on to, and removes the contents that nothing names. Safe
   /// beside running tasks: a file written to within the last hour stays.
-  package func collectGarbage(olderThan age: Duration) throws(PurserError) -> GarbageSummary {
+  public func collectGarbage(olderThan age: Duration) throws(PurserError) -> GarbageSummary {
     try asking {
       let report = try records.collectGarbage(
         olderThan: TaskCache.time(in: -age.components.seconds),

@@ -7,6 +7,28 @@ import PurserSQLite
 package import PurserStore
 import Synchronization
 
+/// The name-space of a branch's records, as a text or as it is found out.
+public struct StorageKey: Sendable, Hashable, ExpressibleByStringLiteral {
+  /// The name; `nil` where it is to be found out.
+  let name: String?
+
+  /// `PURSER_STORAGE_KEY`, else the branch that is checked out, or what that is mapped to; `default` without git.
+  public static let gitBranch = StorageKey(name: nil)
+
+  /// A key by its name.
+  public init(_ name: String) {
+    self.name = name
+  }
+
+  public init(stringLiteral name: String) {
+    self.name = name
+  }
+
+  private init(name: String?) {
+    self.name = name
+  }
+}
+
 /// The cache of one project on one storage key and pipeline: decides whether tasks are fresh, puts results back, and
 /// records what was made.
 ///
@@ -50,14 +72,23 @@ public final class TaskCache: Sendable {
       records: records, blobs: blobs, temporaryFolder: project.store.appending(path: "tmp"))
   }
 
-  /// Opens the cache of the project at a path.
+  /// Opens the cache of the project at a path. No record is written until something is to be recorded.
+  ///
+  /// - Parameters:
+  ///   - path: the project's root.
+  ///   - storageKey: under which its records stand.
+  ///   - pipeline: their pipeline's name; `nil` for `PURSER_PIPELINE`, else the name of the root's folder.
+  ///   - store: the store's folder; `nil` for `PURSER_STORE`, else `.purser` in the root.
+  /// - Throws: `usage` if the root is no folder; `pipeline` for a file that maps branches and cannot be read.
   public static func open(
-    project path: ByteString = ".", storageKey: String? = nil, pipeline: String? = nil
+    project path: ByteString = ".", storageKey: StorageKey = .gitBranch, pipeline: String? = nil,
+    store: ByteString? = nil
   ) throws(PurserError) -> TaskCache {
     let environment = ProcessEnvironment.current
     return try TaskCache(
       project: Project.find(
-        Project.Options(root: path, storageKey: storageKey, pipeline: pipeline), environment: environment),
+        Project.Options(root: path, store: store, storageKey: storageKey.name, pipeline: pipeline),
+        environment: environment),
       environment: environment)
   }
 

@@ -47,7 +47,7 @@ let runCommand = CommandSpec(
   }
   try planner.cache.prepareStore()
   let display = RunDisplay(session.console, jobs: options.jobs)
-  let summary = try Runner(planner, options: options) { display.show($0) }.run(invocation.operands.map(\.escaped))
+  let summary = try GraphRun(planner, options: options) { display.show($0) }.run(invocation.operands.map(\.escaped))
   display.finish(summary, planner.pipeline)
   return summary.exitCode
 }

@@ -27,6 +27,9 @@ package struct Command: Sendable {
   /// to a process and to its group.
   package var escalates: Bool
 
+  /// Passed on to the command as SIGTERM when it is requested; `nil` where nobody does.
+  package var cancellation: Cancellation?
+
   /// Describes a command; by default without input, without a timeout, with 5 seconds of grace.
   package init(
     argv: [ByteString],

@@ -35,6 +35,7 @@ struct Supervisor: ~Copyable {
   /// How many of SIGINT and SIGTERM came.
   private var requests = 0
   private var isEscalated = false
+  private var isCancelled = false
   private var duration: Duration = .zero
 
   init(
@@ -60,11 +61,16 @@ struct Supervisor: ~Copyable {
         pollfd(fd: awaitsEnd ? process.pidfd.number : -1, events: Int16(POLLIN), revents: 0),
         first.interest,
         second.interest,
+        pollfd(fd: isCancelled ? -1 : command.cancellation?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
       ]
       poll(&polled, nfds_t(polled.count), pollTimeout(deadline: deadline))
 
       if polled[0].revents != 0 {
         while let signal = signals.next() { received(signal, signals) }
+      }
+      if polled[4].revents != 0 {
+        isCancelled = true
+        received(SignalScope.Received(number: SIGTERM, fromTerminal: false, isEcho: false), signals)
       }
       let bothReady = polled[2].revents != 0 && polled[3].revents != 0
       let limit = bothReady ? Self.smallTurn : OutputStream.bufferSize

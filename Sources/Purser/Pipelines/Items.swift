@@ -11,6 +11,8 @@ struct Item: Sendable {
   var values: [String]
   /// The parts as JSON: an object by name.
   var json: String
+  /// The list's element itself, as JSON.
+  var element: String
   /// What the item is made from: everything the task is made from, with the list replaced by this element.
   var contentKey: Digest
   /// What it was made from where that was accepted to stand for this, nearest first; empty for most tasks.
@@ -60,7 +62,7 @@ struct ItemList {
       own.append(lengthPrefixed: Array(((try? JSONText.canonical(json)) ?? json).utf8))
       items.append(
         Item(
-          index: index, key: key, values: values, json: json,
+          index: index, key: key, values: values, json: json, element: element,
           contentKey: SHA256.digest(of: prefix + own.bytes),
           formerKeys: formerPrefixes.map { SHA256.digest(of: $0 + own.bytes) }))
     }

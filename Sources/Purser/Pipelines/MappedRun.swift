@@ -86,6 +86,7 @@ final class MappedRun: Sendable {
     begin(bundle)
     let bundle = try clearOutputs(of: bundle, since: begun)
     guard !bundle.isEmpty else { return }
+    if let closure = task.closure { return try run(closure, bundle) }
     let commands = TaskCommand(cache: cache, pipeline: worker.pipeline, task: task)
     let prepared = try commands.prepare(items: bundle, run: attempt.run)
     let own = worker.newLog()
@@ -121,6 +122,34 @@ final class MappedRun: Sendable {
           return ItemEnd(item: item, error: PurserError(wrapping: error).message, data: nil)
         }
       }, since: begun)
+  }
+
+  /// How long ends of items that closures carry out may wait for others to be recorded with.
+  private static let settlingInterval: Duration = .milliseconds(50)
+
+  /// Carries a bundle out by a closure, item by item.
+  private func run(_ closure: TaskClosure, _ bundle: [Item]) throws {
+    var ends: [ItemEnd] = []
+    var begun = MonotonicTime.now()
+    for item in bundle {
+      guard !worker.isStopped.load(ordering: .relaxed), watch.moved == nil else { break }
+      let own = worker.newLog()
+      do {
+        ends.append(ItemEnd(item: item, error: nil, data: try worker.run(closure, of: task, item: item, own)))
+      } catch {
+        // One that was cancelled has not failed.
+        if worker.isStopped.load(ordering: .relaxed) { break }
+        ends.append(ItemEnd(item: item, error: PurserError.words(for: error), data: nil))
+      }
+      if !own.isEmpty { keep(own, [item]) }
+      if begun.duration(to: MonotonicTime.now()) >= Self.settlingInterval {
+        try settle(ends, since: begun)
+        ends = []
+        begun = MonotonicTime.now()
+      }
+    }
+    try settle(ends, since: begun)
+    if worker.isStopped.load(ordering: .relaxed) { interrupt() }
   }
 
   private func begin(_ bundle: [Item]) {

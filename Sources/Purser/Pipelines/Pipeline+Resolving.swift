@@ -37,26 +37,19 @@ extension Pipeline {
   ) throws(PurserError) -> [GraphDefinition.Node] {
     var index: [String: Int] = [:]
     for (place, node) in graph.nodes.enumerated() { index[node.task] = place }
-    var waiting = graph.nodes.map(\.dependencies.count)
-    var dependents = Array(repeating: [Int](), count: graph.nodes.count)
-    for (place, node) in graph.nodes.enumerated() {
+    var dependencies: [[Int]] = []
+    for node in graph.nodes {
+      var places: [Int] = []
       for dependency in node.dependencies {
         guard let upstream = index[dependency] else {
           throw PurserError(
             .pipeline, "\(fileName): task '\(node.task)' depends on '\(dependency)', which is not in the graph")
         }
-        dependents[upstream].append(place)
+        places.append(upstream)
       }
+      dependencies.append(places)
     }
-    var order: [Int] = graph.nodes.indices.filter { waiting[$0] == 0 }
-    var next = 0
-    while next < order.count {
-      for dependent in dependents[order[next]] {
-        waiting[dependent] -= 1
-        if waiting[dependent] == 0 { order.append(dependent) }
-      }
-      next += 1
-    }
+    let order = order(dependencies)
     guard order.count == graph.nodes.count else {
       throw PurserError(.pipeline, "\(fileName): the dependencies of graph '\(graph.name)' have a cycle")
     }
@@ -67,7 +60,7 @@ extension Pipeline {
   static func year(_ environment: ProcessEnvironment) -> ByteString { environment[nonEmpty: "DATA_YEAR"] ?? "2022" }
 
   /// `$SCRATCH_DIR/<storage key>`, else `scratch/<storage key>` in the root.
-  private static func scratch(of project: Project, _ environment: ProcessEnvironment) -> ByteString {
+  static func scratch(of project: Project, _ environment: ProcessEnvironment) -> ByteString {
     let base =
       environment[nonEmpty: "SCRATCH_DIR"].map { project.root.appending(path: $0) }
       ?? project.root.appending(path: "scratch")
@@ -206,6 +199,7 @@ private struct TaskResolver {
     case .words(let words): words
     case .python(let file, let function): ["python3", file + ":" + ByteString(function)]
     case .r(let prefix, let file, let words): prefix + ["Rscript", file] + words
+    case .closure: []
     }
   }
 

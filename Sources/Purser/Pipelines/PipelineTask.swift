@@ -1,10 +1,10 @@
-package import PurserModel
+import PurserModel
 package import PurserPipeline
 
-/// A task of a pipeline, ready to be decided about and run.
-package struct PipelineTask: Sendable {
+/// A task of a pipeline: what it is made from, what it makes, and how it is carried out.
+public struct PipelineTask: Sendable {
   /// What it is made from and what it makes.
-  package var spec: TaskSpec
+  public var spec: TaskSpec
   /// How it is carried out.
   package var work: Work
   /// The places of the tasks that it comes after.
@@ -36,6 +36,8 @@ package struct PipelineTask: Sendable {
     case python(file: ByteString, function: String)
     /// An R script, with words before the interpreter and behind the file.
     case r(prefix: [ByteString], file: ByteString, words: [ByteString])
+    /// A closure of this program.
+    case closure(TaskClosure)
   }
 }
 
@@ -45,13 +47,18 @@ extension PipelineTask {
     if case .python = work { true } else { false }
   }
 
+  /// The closure that carries it out, if one does.
+  var closure: TaskClosure? {
+    if case .closure(let closure) = work { closure } else { nil }
+  }
+
   /// Items per process, for so many of them on so many places.
   ///
   /// A function is given several where nobody said how many: starting Python costs more than most items do, and an item
   /// that fails, or a process that is killed, takes no other with it. Not with a time limit, which is for one item then.
   func bundleSize(for count: Int, jobs: Int) -> Int {
     if let bundleSize { return max(1, bundleSize) }
-    guard isFunction, timeout == nil else { return 1 }
+    guard isFunction && timeout == nil || closure != nil else { return 1 }
     return min(100, max(1, count / (jobs * 4)))
   }
 
@@ -59,8 +66,8 @@ extension PipelineTask {
   var processLimit: Int? { groupSize.map { max(1, $0 / max(1, bundleSize ?? 1)) } }
 }
 
-/// A graph of a pipeline file, made ready: every task in an order in which they can run.
-package struct Pipeline: Sendable {
+/// A graph of tasks, each in an order in which they can run.
+public struct Pipeline: Sendable {
   /// The graph's name.
   package var graph: String
   /// The file's name, for messages.
@@ -68,7 +75,7 @@ package struct Pipeline: Sendable {
   /// Whose format the file has.
   package var dialect: PipelineFile.Dialect
   /// Each after what it depends on; otherwise as in the file.
-  package var tasks: [PipelineTask]
+  public package(set) var tasks: [PipelineTask]
   /// `config`, as JSON.
   package var config: ConfigValue
   /// The scratch folder, absolute.
@@ -80,7 +87,8 @@ package struct Pipeline: Sendable {
   package func place(of task: String) throws(PurserError) -> Int {
     if let place = places[task] { return place }
     let hint = Suggestion.hint(task, among: tasks.map(\.spec.id))
-    throw PurserError(.missing, "graph '\(graph)' of \(fileName) has no task '\(task)'\(hint)")
+    let name = fileName.isEmpty ? "pipeline '\(graph)'" : "graph '\(graph)' of \(fileName)"
+    throw PurserError(.missing, "\(name) has no task '\(task)'\(hint)")
   }
 
   /// The tasks that are asked for, and all that they depend on; everything for an empty list.

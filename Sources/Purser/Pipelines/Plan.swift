@@ -1,16 +1,16 @@
-package import PurserModel
+public import PurserModel
 
 /// What a run of a pipeline would do.
-package struct Plan: Sendable {
+public struct Plan: Sendable {
   /// One entry for each task of the pipeline, in its order; `nil` for those that are not asked for.
-  package var entries: [Entry?]
+  public var entries: [Entry?]
   /// The sum of what is expected of the tasks that have to run, in microseconds.
-  package var expectedMicroseconds: Int64
+  public var expectedMicroseconds: Int64
   /// The longest chain of tasks that have to run, as places.
-  package var criticalPath: [Int]
+  public var criticalPath: [Int]
 
   /// One task.
-  package struct Entry: Sendable {
+  public struct Entry: Sendable {
     /// What was found out.
     package var verdict: Verdict
     /// Whether it is fresh if the tasks before it come to what they had come to when it last ran: then it need not be
@@ -19,7 +19,7 @@ package struct Plan: Sendable {
     /// What dependents saw of it when they last ran; `nil` where there is no standing result.
     var recorded: Surveyor.UpstreamState?
     /// What it took last time, in microseconds; `nil` for one that never ended well.
-    package var expectedMicroseconds: Int64?
+    public var expectedMicroseconds: Int64?
     /// The time from its start to the end of the longest chain of tasks behind it.
     package var pathMicroseconds: Int64 = 0
 
@@ -29,7 +29,7 @@ package struct Plan: Sendable {
     }
 
     /// Whether nothing is to be done.
-    package var isFresh: Bool {
+    public var isFresh: Bool {
       switch verdict {
       case .untouched: true
       case .assessed(let assessment): if case .fresh = assessment.decision { true } else { false }
@@ -43,12 +43,12 @@ package struct Plan: Sendable {
     }
 
     /// Why it cannot be decided about.
-    package var error: PurserError? {
+    public var error: PurserError? {
       if case .error(let error) = verdict { error } else { nil }
     }
 
     /// `fresh`, `restore`, `run` or `error`.
-    package var word: String {
+    public var word: String {
       switch verdict {
       case .untouched: "fresh"
       case .assessed(let assessment): assessment.decision.word
@@ -58,7 +58,7 @@ package struct Plan: Sendable {
     }
 
     /// Why it is not fresh.
-    package var reasons: [Reason] {
+    public var reasons: [Reason] {
       switch verdict {
       case .untouched, .error: []
       case .assessed(let assessment): assessment.decision.reasons

@@ -1,7 +1,7 @@
-package import PurserModel
+public import PurserModel
 
 /// What a run of a pipeline has to tell, as it happens; from any thread.
-package enum RunEvent: Sendable {
+public enum RunEvent: Sendable {
   case warning(String)
   case error(String)
   /// What is to be done, before anything is.
@@ -21,7 +21,7 @@ package enum RunEvent: Sendable {
 }
 
 /// How a task of a pipeline ended.
-package enum TaskEnding: Sendable {
+public enum TaskEnding: Sendable {
   /// Nothing was to be done.
   case fresh(savedMicroseconds: Int64)
   /// Its result was put back.
@@ -36,7 +36,7 @@ package enum TaskEnding: Sendable {
   case skipped(because: String)
 
   /// Whether what depends on it can go on.
-  package var isSuccess: Bool {
+  public var isSuccess: Bool {
     switch self {
     case .fresh, .restored, .ran: true
     case .failed, .interrupted, .skipped: false
@@ -45,20 +45,20 @@ package enum TaskEnding: Sendable {
 }
 
 /// What became of a mapped task's items.
-package struct ItemCounts: Sendable, Hashable {
+public struct ItemCounts: Sendable, Hashable {
   /// Those that ran to a good end now.
-  package var ran = 0
+  public var ran = 0
   /// Those whose result was put back.
-  package var restored = 0
+  public var restored = 0
   /// Those that were done before.
-  package var kept = 0
+  public var kept = 0
   /// Those that failed.
-  package var failed = 0
+  public var failed = 0
   /// All.
-  package var total = 0
+  public var total = 0
 
-  package init() {}
+  init() {}
 
   /// Those that need not run again.
-  package var done: Int { ran + restored + kept }
+  public var done: Int { ran + restored + kept }
 }

@@ -77,6 +77,7 @@ struct TaskCommand {
     }
     var argv: [ByteString]
     switch task.work {
+    case .closure: preconditionFailure("a closure is no command")
     case .shell(let text): argv = ["sh", "-eu", "-c", text]
     case .words(let words): argv = words.map { Template($0).replacing(values) }
     case .r(let prefix, let file, let words):
@@ -105,6 +106,7 @@ struct TaskCommand {
     case .python, .r: true
     case .shell(let text): String(decoding: text.bytes, as: UTF8.self).contains("PURSER_SCRATCH")
     case .words: pipeline.dialect == .kptn
+    case .closure: false
     }
   }
 

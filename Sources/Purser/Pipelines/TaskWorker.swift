@@ -6,19 +6,20 @@ import PurserStore
 import Synchronization
 
 /// What the user chose for a whole run.
-package struct RunOptions: Sendable {
+public struct RunOptions: Sendable {
   /// Tasks at once.
-  package var jobs = 1
+  public var jobs: Int
   /// Go on with what does not depend on a failure.
-  package var keepsGoing = false
+  public var keepsGoing = false
   /// Run whatever is recorded.
-  package var isForced = false
+  public var isForced = false
   /// Never put a result back.
-  package var mayRestore = true
+  public var mayRestore = true
   /// Only these items of mapped tasks, by key; `nil` for all.
-  package var subset: [String]?
+  public var subset: [String]?
 
-  package init() {}
+  /// Options; as many tasks at once as there are processors where nothing is said.
+  public init(jobs: Int? = nil) { self.jobs = max(1, jobs ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 }
 
 /// Carries out single tasks of a pipeline, each on the thread that asks.
@@ -27,6 +28,7 @@ final class TaskWorker: Sendable {
   let pipeline: Pipeline
   let executor: LocalExecutor
   let options: RunOptions
+  let cancellation: Cancellation?
   let report: @Sendable (RunEvent) -> Void
   /// Set once the run is told to stop: nobody waits for others any more.
   let isStopped = Atomic(false)
@@ -34,13 +36,14 @@ final class TaskWorker: Sendable {
   private let announced = Mutex<[String: Int32]>([:])
 
   init(
-    cache: TaskCache, pipeline: Pipeline, executor: LocalExecutor, options: RunOptions,
+    cache: TaskCache, pipeline: Pipeline, executor: LocalExecutor, options: RunOptions, cancellation: Cancellation?,
     report: @escaping @Sendable (RunEvent) -> Void
   ) {
     self.cache = cache
     self.pipeline = pipeline
     self.executor = executor
     self.options = options
+    self.cancellation = cancellation
     self.report = report
   }
 
@@ -140,6 +143,7 @@ final class TaskWorker: Sendable {
     let log = newLog()
     let start = MonotonicTime.now()
     do {
+      if let closure = task.closure { return try execute(closure, task, attempt, log) }
       let commands = TaskCommand(cache: cache, pipeline: pipeline, task: task)
       let prepared = try commands.prepare(items: nil, run: attempt.run)
       let completion = try run(prepared.command, of: spec.id, item: nil, log, attempt)
@@ -173,6 +177,48 @@ final class TaskWorker: Sendable {
     }
   }
 
+  /// A task that a closure of this program carries out.
+  private func execute(
+    _ closure: TaskClosure, _ task: PipelineTask, _ attempt: Attempt, _ log: LogSpool
+  ) throws -> TaskEnding {
+    let start = MonotonicTime.now()
+    var failure: (any Error)?
+    var data: TaskData?
+    do {
+      if let text = try run(closure, of: task, item: nil, log) { data = try TaskData(parsing: text.utf8) }
+    } catch {
+      failure = error
+    }
+    try writeLog(log, of: task, values: [:])
+    guard let failure else {
+      return ending(of: try attempt.finish(.success, log: log, data: data), task.spec, since: start, items: nil)
+    }
+    if isStopped.load(ordering: .relaxed) {
+      _ = try attempt.finish(.cancelled(exitCode: nil), log: log)
+      return .interrupted
+    }
+    _ = try attempt.finish(.failure(exitCode: 1), log: log)
+    return .failed(PurserError.words(for: failure), exitCode: 1, items: nil)
+  }
+
+  /// Runs a closure, for an item or for the whole task; what it prints, and why it failed, goes to `log`.
+  func run(_ closure: TaskClosure, of task: PipelineTask, item: Item?, _ log: LogSpool) throws -> String? {
+    let id = task.spec.id
+    let lines = PrintedLines(log)
+    let context = TaskContext(
+      task: id, item: item?.key, project: cache.project, cache: cache, upstream: task.spec.upstream
+    ) { [report] text in
+      lines.add(text, stream: 1)
+      report(.line(task: id, item: item?.key, stream: 1, text: Array(text.utf8)))
+    }
+    do {
+      return try closure.run(context, item: item?.element) { isStopped.load(ordering: .relaxed) }
+    } catch {
+      lines.add(PurserError.words(for: error), stream: 2)
+      throw error
+    }
+  }
+
   /// What came of storing a success.
   func ending(
     of outcome: Attempt.Report, _ spec: TaskSpec, since start: MonotonicTime, items: ItemCounts?
@@ -192,7 +238,9 @@ final class TaskWorker: Sendable {
   func run(
     _ command: Command, of task: String, item: String?, _ log: LogSpool, _ attempt: Attempt
   ) throws -> Completion {
-    try executor.run(
+    var command = command
+    command.cancellation = cancellation
+    return try executor.run(
       command, capture: log,
       output: .lines { [report] stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
       started: { _ in
@@ -236,6 +284,23 @@ final class TaskWorker: Sendable {
       }
     } linkTarget: {
       ""
+    }
+  }
+}
+
+/// Lines that come from any thread, on their way into a log.
+private final class PrintedLines: @unchecked Sendable {
+  // Guard: `lock`.
+  private let log: LogSpool
+  private let lock = Mutex(())
+
+  init(_ log: LogSpool) {
+    self.log = log
+  }
+
+  func add(_ text: String, stream: UInt8) {
+    lock.withLock { _ in
+      Array((text + "\n").utf8).withUnsafeBytes { try? log.append(stream: stream, $0) }
     }
   }
 }
