@@ -25,6 +25,17 @@ public struct RootCause: Sendable, Hashable {
   public var task: String { path.last ?? "" }
 }
 
+extension TaskCache {
+  /// Where a task's being out of date began: every first difference behind it, each once, found by following the recorded
+  /// dependencies upstream. Empty for one that is fresh. O(tasks upstream · declared files).
+  ///
+  /// - Throws: `missing` or `refused` for a declaration that cannot be used, `unavailable` or `io` for a store that cannot
+  ///   be read.
+  public func rootCauses(of task: String) throws(PurserError) -> [RootCause] {
+    try Explainer(self) { task throws(PurserError) in try self.storedSpecification(of: task) }.causes(of: task).causes
+  }
+}
+
 /// Follows differences upstream to where they began.
 package struct Explainer {
   let cache: TaskCache
