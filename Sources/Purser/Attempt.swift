@@ -40,8 +40,9 @@ public final class Attempt: Sendable {
   func keepLeases() {
     let records = cache.records
     let run = run
-    let kept = RepeatingThread(everyMilliseconds: Int32(Lessor.seconds * 1000 / 4)) {
-      try? records.renew(run, until: TaskCache.time(in: Lessor.seconds))
+    let seconds = cache.lessor.seconds
+    let kept = RepeatingThread(everyMilliseconds: Int32(seconds * 1000 / 4)) {
+      try? records.renew(run, until: TaskCache.time(in: seconds))
     }
     keeper.withLock { $0 = kept }
   }
@@ -276,9 +277,14 @@ public final class Attempt: Sendable {
 }
 
 extension TaskCache {
-  var restorer: Restorer { Restorer(project: project, contents: contents, hasher: hasher) }
+  var restorer: Restorer {
+    Restorer(project: project, contents: contents, hasher: hasher, leaseSeconds: lessor.seconds)
+  }
 
-  var lessor: Lessor { Lessor(records: records, project: project, expired: expiredLeases) }
+  var lessor: Lessor {
+    Lessor(
+      records: records, project: project, expired: expiredLeases, seconds: Lessor.seconds(environment))
+  }
 
   /// Opens an attempt at a task, waiting while another process is at it.
   ///
@@ -305,13 +311,13 @@ extension TaskCache {
 
   /// Opens a run for a decision; `nil` if the decision is out of date.
   func open(
-    _ spec: TaskSpec, _ assessment: Assessment, kind: String, isStopped: () -> Bool = { false },
-    willWait: (Lessor.Holder) -> Void
+    _ spec: TaskSpec, _ assessment: Assessment, kind: String, for work: Int64? = nil,
+    isStopped: () -> Bool = { false }, willWait: (Lessor.Holder) -> Void
   ) throws(PurserError) -> Attempt? {
     do {
       guard
         let run = try lessor.open(
-          spec, assessment, kind: kind, author: author, isStopped: isStopped, willWait: willWait)
+          spec, assessment, kind: kind, author: author, for: work, isStopped: isStopped, willWait: willWait)
       else {
         return nil
       }
@@ -345,13 +351,13 @@ extension TaskCache {
 
   /// `false` if the decision is out of date.
   func restore(
-    _ result: ActionResult, _ spec: TaskSpec, _ assessment: Assessment, isStopped: () -> Bool = { false },
-    willWait: (Lessor.Holder) -> Void
+    _ result: ActionResult, _ spec: TaskSpec, _ assessment: Assessment, for work: Int64? = nil,
+    isStopped: () -> Bool = { false }, willWait: (Lessor.Holder) -> Void
   ) throws(PurserError) -> Bool {
     try Declarations(project: project).checkPlaces(spec, key: key(spec.id), records: records)
-    guard let attempt = try open(spec, assessment, kind: "restore", isStopped: isStopped, willWait: willWait) else {
-      return false
-    }
+    guard
+      let attempt = try open(spec, assessment, kind: "restore", for: work, isStopped: isStopped, willWait: willWait)
+    else { return false }
     do {
       let found = try scan(spec)
       let data = try storedData(of: result)

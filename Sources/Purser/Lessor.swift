@@ -13,7 +13,12 @@ struct Lessor {
   let expired: ExpiredLeases
 
   /// How long a lease lasts without being renewed. A frozen owner loses it after that, and cannot publish any more.
-  static let seconds: Int64 = 60
+  let seconds: Int64
+
+  /// `PURSER_LEASE_SECONDS`, from 2 to an hour; else a minute.
+  static func seconds(_ environment: ProcessEnvironment) -> Int64 {
+    environment["PURSER_LEASE_SECONDS"].flatMap { Int64($0.escaped) }.map { min(max($0, 2), 3600) } ?? 60
+  }
 
   /// The boot and the process name-space that pids are meant in: `BOOT/NAMESPACE`.
   static func worker() -> String {
@@ -77,8 +82,8 @@ struct Lessor {
   /// recorded, and what is on disk, may be another. `willWait` is called before a wait; `isStopped`, now and then
   /// during one, ends it with `busy`.
   func open(
-    _ spec: TaskSpec, _ assessment: Assessment, kind: String, author: String, isStopped: () -> Bool = { false },
-    willWait: (Holder) -> Void
+    _ spec: TaskSpec, _ assessment: Assessment, kind: String, author: String, for work: Int64? = nil,
+    isStopped: () -> Bool = { false }, willWait: (Holder) -> Void
   ) throws(StoreError) -> OpenRun? {
     let key = TaskKey(storageKey: project.storageKey, pipeline: project.pipeline, task: spec.id)
     let worker = Self.worker()
@@ -93,8 +98,9 @@ struct Lessor {
         previousRun: assessment.record?.lastRun, previousRunState: assessment.record?.lastRunState,
         leases: names,
         worker: worker, owner: LeaseProcess(pid: current.pid, startTime: current.startTime, processGroup: nil),
-        now: TaskCache.now(), expiresAt: TaskCache.time(in: Self.seconds))
+        now: TaskCache.now(), expiresAt: TaskCache.time(in: seconds))
       run.newestResult = assessment.newestResult
+      run.queuedWork = work
       if case .restore(let result, _) = assessment.decision { run.restoring = result.id }
       switch try records.begin(run, replacing: abandoned) {
       case .opened(let run): return run
@@ -136,7 +142,7 @@ struct Lessor {
   ) -> Bool {
     if isOrphaned(lease, worker) { return true }
     guard lease.expiresAt < TaskCache.now() else { return false }
-    return expired.hasStood(lease, longerThan: .seconds(Self.seconds / 3))
+    return expired.hasStood(lease, longerThan: .seconds(seconds / 3))
   }
 
   /// Whether the owner is known to be dead. Pids of another name-space say nothing here.

@@ -8,6 +8,8 @@ struct Restorer {
   let project: Project
   let contents: ContentStore
   let hasher: FileHasher
+  /// How long a lease lasts without being renewed, in seconds.
+  let leaseSeconds: Int64
 
   /// Stores every content among `entries` that no blob holds yet, and names it in the run's record, before anything of
   /// it is touched.
@@ -83,7 +85,7 @@ struct Restorer {
     for entry in wrong {
       // Who was frozen for so long that somebody else took over must not go on writing.
       if confirmed.duration(to: MonotonicTime.now()) > .seconds(1) {
-        try contents.records.renew(run, until: TaskCache.time(in: Lessor.seconds))
+        try contents.records.renew(run, until: TaskCache.time(in: leaseSeconds))
         confirmed = MonotonicTime.now()
       }
       var entry = entry

@@ -105,7 +105,7 @@ public final class TaskCache: Sendable {
   }
 
   /// Now and some seconds.
-  static func time(in seconds: Int64) -> String {
+  package static func time(in seconds: Int64) -> String {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     return Timestamp.string(microseconds: (Int64(time.tv_sec) + seconds) * 1_000_000 + Int64(time.tv_nsec) / 1000)

@@ -11,7 +11,8 @@ private let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
   ("status", { statusCommand }),
   ("explain", { explainCommand }), ("invalidate", { invalidateCommand }),
   ("uninvalidate", { uninvalidateCommand }), ("accept", { acceptCommand }), ("branch", { branchCommand }),
-  ("runs", { runsCommand }),
+  ("runs", { runsCommand }), ("events", { eventsCommand }), ("queue", { queueCommand }),
+  ("worker", { workerCommand }),
   ("log", { logCommand }), ("subtasks", { subtasksCommand }), ("data", { dataCommand }), ("lint", { lintCommand }),
   ("schema", { schemaCommand }), ("hash", { hashCommand }), ("gc", { gcCommand }), ("db", { dbCommand }),
 ]

@@ -30,6 +30,9 @@ package struct Command: Sendable {
   /// Passed on to the command as SIGTERM when it is requested; `nil` where nobody does.
   package var cancellation: Cancellation?
 
+  /// Whether signals that this process gets are kept from the command; a key on the terminal still reaches it.
+  package var isShielded = false
+
   /// Describes a command; by default without input, without a timeout, with 5 seconds of grace.
   package init(
     argv: [ByteString],

@@ -55,7 +55,7 @@ package struct LocalExecutor: Executor {
       }
       var completion = supervisor.run(signals)
       let late = signals.end(raising: false)
-      completion.interruption = completion.interruption ?? late
+      completion.interruption = completion.interruption ?? (command.isShielded ? nil : late)
       return completion
     } catch {
       _ = signals.end(raising: true)

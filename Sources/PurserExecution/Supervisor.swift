@@ -66,7 +66,9 @@ struct Supervisor: ~Copyable {
       poll(&polled, nfds_t(polled.count), pollTimeout(deadline: deadline))
 
       if polled[0].revents != 0 {
-        while let signal = signals.next() { received(signal, signals) }
+        while let signal = signals.next() {
+          if !command.isShielded || !SignalScope.interruptions.contains(signal.number) { received(signal, signals) }
+        }
       }
       if polled[4].revents != 0 {
         isCancelled = true

@@ -27,10 +27,16 @@ struct Migration: Sendable {
     Migration(
       version: 6, name: "006_acceptance",
       up: { PackageResources._06_acceptance_up_sql }, down: { PackageResources._06_acceptance_down_sql }),
+    Migration(
+      version: 7, name: "007_queue",
+      up: { PackageResources._07_queue_up_sql }, down: { PackageResources._07_queue_down_sql }),
+    Migration(
+      version: 8, name: "008_monitoring",
+      up: { PackageResources._08_monitoring_up_sql }, down: { PackageResources._08_monitoring_down_sql }),
   ]
 
   /// The version that this build reads and writes.
-  static let current: Int64 = 6
+  static let current: Int64 = 8
 
   /// FNV-1a, 64 bits, of the up script: told apart from an edited one, not from a forged one.
   var checksum: String {

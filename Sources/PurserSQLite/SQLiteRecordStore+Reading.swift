@@ -198,8 +198,13 @@ extension SQLiteRecordStore {
 
   package func runs(matching filter: RunFilter) throws(StoreError) -> [RunRecord] {
     try read(else: []) { connection throws(StoreError) in
-      var conditions: [String] = []
+      // What is queued is no attempt; those at it are.
+      var conditions = ["queued_at IS NULL"]
       var values: [SQLValue] = []
+      if let work = filter.queuedWork {
+        conditions.append("queue_id = ?")
+        values.append(.integer(work))
+      }
       for (column, value) in [
         ("storage_key", filter.storageKey), ("pipeline", filter.pipeline), ("task_id", filter.task),
       ] {
@@ -207,7 +212,7 @@ extension SQLiteRecordStore {
         conditions.append("\(column) = ?")
         values.append(.text(value))
       }
-      let condition = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+      let condition = "WHERE " + conditions.joined(separator: " AND ")
       var statement = try connection.statement(
         """
         SELECT id, storage_key, pipeline, task_id, status, kind, started_at, finished_at, duration_us, exit_code,

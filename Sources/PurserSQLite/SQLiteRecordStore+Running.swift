@@ -43,12 +43,12 @@ extension SQLiteRecordStore {
     try connection.run(
       """
       INSERT INTO task_runs (storage_key, pipeline, task_id, kind, status, action_key, reasons, created_by,
-        created_at, updated_at, started_at)
-      VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?)
+        created_at, updated_at, started_at, queue_id)
+      VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?)
       """,
       run.key.values + [
         .text(run.kind), .digest(run.actionKey), .text(run.reasons), .text(run.createdBy), .text(run.now),
-        .text(run.now), .text(run.now),
+        .text(run.now), .text(run.now), .integer(orNull: run.queuedWork),
       ])
     let id = connection.lastInsertedRow
     // Never INSERT OR REPLACE: that deletes the old row, and the cascade erases its bins.

@@ -20,6 +20,8 @@ public struct NewRun: Sendable {
   public var previousRunState: RunState?
   /// The newest result of the action that the decision took into account, 0 for none; `nil` where it does not matter.
   public var newestResult: Int64?
+  /// The queued work that this is an attempt at; `nil` for none.
+  public var queuedWork: Int64?
   /// The result that is to be put back: it has to stand still; `nil` for none.
   public var restoring: Int64?
   /// The leases to take.
@@ -170,6 +172,8 @@ public struct RunFilter: Sendable {
   public var pipeline: String?
   /// Only this task.
   public var task: String?
+  /// Only attempts at this queued work.
+  public var queuedWork: Int64?
   /// At most so many.
   public var limit: Int
 

@@ -29,6 +29,7 @@ struct MigrationTests {
       try store.finish(run, with: step.success)
     }
     _ = try Step("open").begin(in: store)
+    try fillQueue(store)
     _ = try store.invalidate([key("a")])
     _ = try store.invalidate([key("a")], allKeys: true, day: 3)
     _ = try Step("b", version: "2").accepting(try store.newestResult(of: Step("b")), in: store)
@@ -52,12 +53,23 @@ struct MigrationTests {
   }
 
   /// FNV-1a of the released scripts. A released migration is never changed: add another one.
+  /// Work in several states, a type and a worker.
+  private func fillQueue(_ store: SQLiteRecordStore) throws {
+    try store.register(Queue.worker())
+    _ = try store.register(TaskType(name: "t", version: "1", schema: "{}", specification: "{}"), now: Time.day(1))
+    _ = try store.enqueue((1...3).map { Queue.request("w\($0)") }, now: Time.day(1), by: "me")
+    let claim = try #require(try store.claim(Queue.wish()))
+    try store.conclude(claim, .completed(result: "{}"), now: Time.day(2))
+    _ = try store.claim(Queue.wish())
+  }
+
   @Test("are those that were released")
   func released() {
     #expect(
-      Migration.all.prefix(6).map { "\($0.name) \($0.checksum)" } == [
+      Migration.all.prefix(8).map { "\($0.name) \($0.checksum)" } == [
         "001_kptn_tables cff807db6da125ac", "002_runs_and_events 6599807397c15c4f", "003_action_cache 6095f664b5778285",
         "004_progress a8216a644465b445", "005_dependency_files 37baa3b1df87b6d", "006_acceptance a4e2e1619bd7d953",
+        "007_queue 9f89798c929c8f7a", "008_monitoring 5ed8779f365b4911",
       ])
   }
 
@@ -147,7 +159,7 @@ struct MigrationTests {
     #expect(
       status.migrations.map(\.name) == [
         "001_kptn_tables", "002_runs_and_events", "003_action_cache", "004_progress", "005_dependency_files",
-        "006_acceptance",
+        "006_acceptance", "007_queue", "008_monitoring",
       ])
     #expect(status.migrations.allSatisfy { $0.appliedAt == Time.day(3) })
   }

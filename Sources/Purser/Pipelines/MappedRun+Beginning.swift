@@ -39,7 +39,8 @@ extension MappedRun {
     let chosen = try Self.choose(worker.options.subset, among: all, spec)
     try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
     let opened = try worker.unlessHeld(spec) { willWait throws(PurserError) in
-      try cache.open(spec, assessment, kind: "run", isStopped: { true }, willWait: willWait)
+      try cache.open(
+        spec, assessment, kind: "run", for: worker.options.queuedWork, isStopped: { true }, willWait: willWait)
     }
     guard let opened else { return .again(isHeld: true) }
     guard let attempt = opened else {

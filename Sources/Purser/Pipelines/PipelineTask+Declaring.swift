@@ -111,7 +111,7 @@ extension PipelineTask {
     self.init(spec, .closure(closure))
   }
 
-  private init(_ spec: TaskSpec, _ work: Work) {
+  init(_ spec: TaskSpec, _ work: Work) {
     self.init(
       spec: spec, work: work, dependencies: [], timeout: nil, retries: 0, priority: 0, bundleSize: nil, groupSize: nil,
       log: nil, arguments: [], data: [])

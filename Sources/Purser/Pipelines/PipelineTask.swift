@@ -25,6 +25,8 @@ public struct PipelineTask: Sendable {
   package var arguments: [Argument]
   /// Data of upstream tasks for a function, by the names of its parameters.
   package var data: [(task: String, name: String)]
+  /// Variables that its commands have beside the others.
+  var variables: [(name: ByteString, value: ByteString)] = []
 
   /// How a task is carried out.
   package enum Work: Sendable {

@@ -48,7 +48,7 @@ struct TaskCommand {
       ("PURSER_STORAGE_KEY", ByteString(project.storageKey)), ("PURSER_SCRATCH", scratch),
       ("PURSER_RESULT", result), ("OUTPUT_PIPELINE_DIR", scratch),
     ]
-    for (name, value) in settings { environment.set(name, to: value) }
+    for (name, value) in settings + task.variables { environment.set(name, to: value) }
     environment.set(entry: Lessor.variable(run.tokens.first ?? 0, project))
 
     var done: ByteString?

@@ -17,6 +17,10 @@ public struct RunOptions: Sendable {
   public var mayRestore = true
   /// Only these items of mapped tasks, by key; `nil` for all.
   public var subset: [String]?
+  /// The queued work that this is for.
+  var queuedWork: Int64?
+  /// Whether signals are somebody else's business.
+  var isShielded = false
 
   /// Options; as many tasks at once as there are processors where nothing is said.
   public init(jobs: Int? = nil) { self.jobs = max(1, jobs ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
@@ -96,7 +100,10 @@ final class TaskWorker: Sendable {
         return .fresh(savedMicroseconds: record.result?.durationMicroseconds ?? 0)
       case .restore(let result, _):
         do throws(PurserError) {
-          guard try cache.restore(result, spec, assessment, isStopped: { true }, willWait: willWait) else {
+          guard
+            try cache.restore(
+              result, spec, assessment, for: options.queuedWork, isStopped: { true }, willWait: willWait)
+          else {
             continue
           }
           return .restored(savedMicroseconds: result.durationMicroseconds)
@@ -109,7 +116,8 @@ final class TaskWorker: Sendable {
         try refusePending(reasons, spec)
         try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
         guard
-          let attempt = try cache.open(spec, assessment, kind: "run", isStopped: { true }, willWait: willWait)
+          let attempt = try cache.open(
+            spec, assessment, kind: "run", for: options.queuedWork, isStopped: { true }, willWait: willWait)
         else { continue }
         do throws(PurserError) {
           try attempt.clearOutputs()
@@ -240,14 +248,15 @@ final class TaskWorker: Sendable {
   ) throws -> Completion {
     var command = command
     command.cancellation = cancellation
+    command.isShielded = options.isShielded
     return try executor.run(
       command, capture: log,
       output: .lines { [report] stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
       started: { _ in
         // It is not noted, as for a single step: what is left of a dead run is found by what it has in its environment.
         // But who was frozen since the lease was taken may have lost it, and must not begin.
-        guard attempt.start.duration(to: MonotonicTime.now()) > .seconds(Lessor.seconds / 4) else { return }
-        try cache.records.renew(attempt.run, until: TaskCache.time(in: Lessor.seconds))
+        guard attempt.start.duration(to: MonotonicTime.now()) > .seconds(cache.lessor.seconds / 4) else { return }
+        try cache.records.renew(attempt.run, until: TaskCache.time(in: cache.lessor.seconds))
       })
   }
 
