@@ -17,7 +17,9 @@ let package = Package(
   targets: [
     .executableTarget(
       name: "PurserCLI",
-      dependencies: ["Purser", "PurserPipeline", "PurserCode", "PurserExecution", "PurserHashing", "PurserModel"],
+      dependencies: [
+        "Purser", "PurserPipeline", "PurserCode", "PurserExecution", "PurserStore", "PurserHashing", "PurserModel",
+      ],
       swiftSettings: settings
     ),
     .target(

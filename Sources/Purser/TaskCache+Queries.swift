@@ -255,9 +255,17 @@ extension TaskCache {
     try withDatabase { try $0.migrate(now: TaskCache.now()) }
   }
 
-  /// Takes back the last migrations, and what they held.
-  package func rollBackSchema(_ count: Int) throws(PurserError) -> SchemaStatus {
-    try withDatabase { try $0.rollback(count) }
+  /// Takes back the last migrations, and what they held; the store is backed up before, in its own folder.
+  package func rollBackSchema(_ count: Int) throws(PurserError) -> (status: SchemaStatus, backup: ByteString?) {
+    let before = try schemaStatus()
+    var backup: ByteString?
+    if before.version > 0 {
+      let time = String(TaskCache.now().prefix(19).filter(\.isNumber))
+      let path = project.store.appending(path: ByteString("backup-\(time)-schema-\(before.version).db"))
+      try asking { try maintained?.backUp(to: path) }
+      backup = path
+    }
+    return (try withDatabase { try $0.rollback(count) }, backup)
   }
 
   // MARK: Hashing

@@ -49,6 +49,7 @@ let runCommand = CommandSpec(
   let display = RunDisplay(session.console, jobs: options.jobs)
   let summary = try GraphRun(planner, options: options) { display.show($0) }.run(invocation.operands.map(\.escaped))
   display.finish(summary, planner.pipeline)
+  planner.cache.maintainIfDue()
   return summary.exitCode
 }
 

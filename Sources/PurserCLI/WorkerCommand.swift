@@ -50,6 +50,7 @@ let workerCommand = CommandSpec(
       if console.verbosity != .quiet { console.note(text) }
     }
   }.run()
+  cache.maintainIfDue()
   if let signal, options.limit == nil, !options.endsWhenIdle { return signal == 15 ? 0 : 128 + signal }
   return failed > 0 && (options.endsWhenIdle || options.limit != nil) ? 1 : 0
 }

@@ -123,6 +123,24 @@ final class Connection {
 
   var changedRows: Int { Int(sqlite3_changes(handle)) }
 
+  /// Copies the database, as it is at one moment, to a new file.
+  func copyAll(to path: String) throws(StoreError) {
+    var target: OpaquePointer?
+    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE
+    let opened = sqlite3_open_v2(path, &target, flags, nil)
+    defer { sqlite3_close_v2(target) }
+    guard opened == SQLITE_OK, let copy = sqlite3_backup_init(target, "main", handle, "main") else {
+      throw Self.error(opened == SQLITE_OK ? sqlite3_extended_errcode(target) : opened, Self.message(target), path)
+    }
+    let stepped = sqlite3_backup_step(copy, -1)
+    let finished = sqlite3_backup_finish(copy)
+    guard stepped == SQLITE_DONE, finished == SQLITE_OK else {
+      throw Self.error(stepped == SQLITE_DONE ? finished : stepped, Self.message(target), path)
+    }
+  }
+
+  private static func message(_ handle: OpaquePointer?) -> String { String(cString: sqlite3_errmsg(handle)) }
+
   /// Moves the WAL into the database and truncates it, if nobody reads from it. Only within the gate.
   func truncateWAL() {
     sqlite3_busy_timeout(handle, 0)
@@ -235,6 +253,16 @@ struct Statement: ~Copyable {
   func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
 
   func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
+
+  /// A number or a text, as it is.
+  func json(_ column: Int32) -> JSON {
+    switch sqlite3_column_type(handle, column) {
+    case SQLITE_INTEGER: .integer(integer(column))
+    case SQLITE_FLOAT: .number(sqlite3_column_double(handle, column))
+    case SQLITE_NULL: .null
+    default: .string(text(column) ?? "")
+    }
+  }
 
   func integer(orNil column: Int32) -> Int64? { isNull(column) ? nil : integer(column) }
 

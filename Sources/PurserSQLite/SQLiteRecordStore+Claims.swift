@@ -1,4 +1,4 @@
-package import PurserModel
+import PurserModel
 package import PurserStore
 
 /// Claims of queued work: a lease each, whose token proves it.
