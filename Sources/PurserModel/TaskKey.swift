@@ -14,8 +14,23 @@ public struct TaskKey: Sendable, Hashable {
     self.task = task
   }
 
+  /// By bytes: names that Swift takes for equal, such as an accented letter in one character or in two, are two.
+  public static func == (left: TaskKey, right: TaskKey) -> Bool {
+    left.task.utf8.elementsEqual(right.task.utf8) && left.storageKey.utf8.elementsEqual(right.storageKey.utf8)
+      && left.pipeline.utf8.elementsEqual(right.pipeline.utf8)
+  }
+
   /// The same place with another task.
   public func naming(_ task: String) -> TaskKey {
     TaskKey(storageKey: storageKey, pipeline: pipeline, task: task)
+  }
+}
+
+extension TaskKey: Comparable {
+  public static func < (left: TaskKey, right: TaskKey) -> Bool {
+    func parts(_ key: TaskKey) -> (ByteString, ByteString, ByteString) {
+      (ByteString(key.storageKey), ByteString(key.pipeline), ByteString(key.task))
+    }
+    return parts(left) < parts(right)
   }
 }

@@ -137,6 +137,18 @@ extension SQLiteRecordStore {
         JOIN item_results r ON r.content_key = p.content_key
       WHERE m.id > ?1 AND (r.invalidated_at IS NULL OR r.id IN (SELECT item_result_id FROM void_item_results))
       """, [.integer(last)])
+    // What was put back from another task: only the list of items tells of that.
+    for key in keys {
+      for contentKey in Set(((try? items(of: key, connection)) ?? []).lazy.compactMap(\.contentKey)) {
+        try connection.run(
+          """
+          INSERT OR IGNORE INTO void_item_results (item_result_id, mark_id)
+          SELECT r.id, m.id FROM item_results r JOIN all_keys_marks m ON m.pipeline = ?2 AND m.task_id = ?3 AND m.id > ?1
+          WHERE r.content_key = ?4
+            AND (r.invalidated_at IS NULL OR r.id IN (SELECT item_result_id FROM void_item_results))
+          """, [.integer(last), .text(key.pipeline), .text(key.task), .digest(contentKey)])
+      }
+    }
     for (table, links, column) in voidTables {
       try connection.run(
         """
@@ -210,26 +222,26 @@ extension SQLiteRecordStore {
   package func takeBack(_ request: InvalidationRequest) throws(StoreError) -> [StandingMark] {
     if request.isTrial {
       return try read(else: []) { connection throws(StoreError) in
+        guard request.allKeys else { return try Self.marks(of: request, connection) }
         let keys = try Self.hits(of: request, isTakingBack: true, connection)
-        guard request.allKeys else { return try Self.last(of: keys, connection) }
-        var marks: [StandingMark] = []
-        for mark in try Self.lastOnAllKeys(of: keys, connection) {
-          marks += try Self.standing(mark, among: keys, connection)
+        var found: [StandingMark] = []
+        for mark in try Self.marksOnAllKeys(of: request, connection) {
+          found += try Self.standing(mark, among: keys, connection)
         }
-        return marks
+        return found
       }
     }
     return try write { connection throws(StoreError) in
-      let keys = try Self.hits(of: request, isTakingBack: true, connection)
       var taken: [StandingMark] = []
       if request.allKeys {
-        for mark in try Self.lastOnAllKeys(of: keys, connection) {
+        let keys = try Self.hits(of: request, isTakingBack: true, connection)
+        for mark in try Self.marksOnAllKeys(of: request, connection) {
           taken += try Self.standing(mark, among: keys, connection)
           try Self.takeBack(mark, connection)
         }
       } else {
-        taken = try Self.last(of: keys, connection).filter { !$0.isOnAllKeys }
-        for mark in taken { try Self.reveal(mark.key, connection) }
+        taken = try Self.marks(of: request, connection).filter { !$0.isOnAllKeys }
+        for mark in taken { try Self.remove(mark, connection) }
       }
       for mark in taken {
         try Self.logMark(
@@ -256,46 +268,89 @@ extension SQLiteRecordStore {
     var mark: Invalidation
   }
 
-  /// The mark that stands for each of these tasks.
-  private static func last(of keys: [TaskKey], _ connection: Connection) throws(StoreError) -> [StandingMark] {
+  /// The mark that stands for each task that is named; of what follows one, the mark that was made by the same call,
+  /// wherever it stands: another one says something else, and is not meant.
+  private static func marks(
+    of request: InvalidationRequest, _ connection: Connection
+  ) throws(StoreError) -> [StandingMark] {
+    var named = request
+    named.includesDownstream = false
+    let keys = try hits(of: named, isTakingBack: true, connection)
     var marks: [StandingMark] = []
-    var statement = try connection.statement(
-      """
-      SELECT invalidated_at, invalidated_by, why, on_all_keys FROM invalidations
-      WHERE storage_key = ? AND pipeline = ? AND task_id = ?
-      """)
     for key in keys {
-      try statement.bind(key.values)
-      guard try statement.step() else { continue }
-      marks.append(
-        StandingMark(
-          key: key,
-          mark: Invalidation(at: statement.text(0) ?? "", by: statement.text(1) ?? "", why: statement.text(2) ?? ""),
-          isOnAllKeys: statement.integer(3) != 0))
+      if let mark = try mark(of: key, connection) { marks.append(mark) }
+    }
+    guard request.includesDownstream else { return marks }
+    var seen = Set(keys)
+    for cause in marks {
+      for key in try reach(of: cause.key, request, true, connection) where !seen.contains(key) {
+        guard let mark = try mark(of: key, madeAt: cause.mark.at, connection) else { continue }
+        seen.insert(key)
+        marks.append(mark)
+      }
+    }
+    return marks.sorted { $0.key < $1.key }
+  }
+
+  /// A task's mark: that which stands, or that of a time.
+  private static func mark(
+    of key: TaskKey, madeAt time: String? = nil, _ connection: Connection
+  ) throws(StoreError) -> StandingMark? {
+    let columns = "SELECT invalidated_at, invalidated_by, why, on_all_keys FROM"
+    let condition = "WHERE storage_key = ?1 AND pipeline = ?2 AND task_id = ?3"
+    var statement = try connection.statement(
+      time == nil
+        ? "\(columns) invalidations \(condition)"
+        : """
+        \(columns) invalidations \(condition) AND invalidated_at = ?4
+        UNION ALL \(columns) earlier_invalidations \(condition) AND invalidated_at = ?4
+        """)
+    try statement.bind(key.values + (time.map { [.text($0)] } ?? []))
+    guard try statement.step() else { return nil }
+    return StandingMark(
+      key: key,
+      mark: Invalidation(at: statement.text(0) ?? "", by: statement.text(1) ?? "", why: statement.text(2) ?? ""),
+      isOnAllKeys: statement.integer(3) != 0)
+  }
+
+  /// As ``marks(of:_:)``: the last mark on all keys of each task that is named, and what the same calls made of what
+  /// follows.
+  private static func marksOnAllKeys(
+    of request: InvalidationRequest, _ connection: Connection
+  ) throws(StoreError) -> [AllKeysMark] {
+    var named = request
+    named.includesDownstream = false
+    var marks: [AllKeysMark] = []
+    var seen: Set<TaskKey> = []
+    func add(_ key: TaskKey, madeAt time: String?) throws(StoreError) {
+      let task = TaskKey(storageKey: "", pipeline: key.pipeline, task: key.task)
+      guard !seen.contains(task), let mark = try markOnAllKeys(of: key, madeAt: time, connection) else { return }
+      seen.insert(task)
+      marks.append(mark)
+    }
+    for key in try hits(of: named, isTakingBack: true, connection) { try add(key, madeAt: nil) }
+    guard request.includesDownstream else { return marks }
+    for cause in marks {
+      let key = TaskKey(storageKey: "", pipeline: cause.pipeline, task: cause.task)
+      for follower in try reach(of: key, request, true, connection) { try add(follower, madeAt: cause.mark.at) }
     }
     return marks
   }
 
-  /// The last mark on all keys of each task, whatever storage keys it was hit on.
-  private static func lastOnAllKeys(
-    of keys: [TaskKey], _ connection: Connection
-  ) throws(StoreError) -> [AllKeysMark] {
-    var marks: [AllKeysMark] = []
-    var seen: Set<TaskKey> = []
+  /// A task's last mark on all keys, or that of a time, whatever storage keys it was hit on.
+  private static func markOnAllKeys(
+    of key: TaskKey, madeAt time: String?, _ connection: Connection
+  ) throws(StoreError) -> AllKeysMark? {
     var statement = try connection.statement(
       """
-      SELECT id, invalidated_at, invalidated_by, why FROM all_keys_marks WHERE pipeline = ? AND task_id = ?
-      ORDER BY id DESC LIMIT 1
+      SELECT id, invalidated_at, invalidated_by, why FROM all_keys_marks
+      WHERE pipeline = ?1 AND task_id = ?2 AND (?3 IS NULL OR invalidated_at = ?3) ORDER BY id DESC LIMIT 1
       """)
-    for key in keys where seen.insert(TaskKey(storageKey: "", pipeline: key.pipeline, task: key.task)).inserted {
-      try statement.bind([.text(key.pipeline), .text(key.task)])
-      guard try statement.step() else { continue }
-      marks.append(
-        AllKeysMark(
-          id: statement.integer(0), pipeline: key.pipeline, task: key.task,
-          mark: Invalidation(at: statement.text(1) ?? "", by: statement.text(2) ?? "", why: statement.text(3) ?? "")))
-    }
-    return marks
+    try statement.bind([.text(key.pipeline), .text(key.task), .text(orNull: time)])
+    guard try statement.step() else { return nil }
+    return AllKeysMark(
+      id: statement.integer(0), pipeline: key.pipeline, task: key.task,
+      mark: Invalidation(at: statement.text(1) ?? "", by: statement.text(2) ?? "", why: statement.text(3) ?? ""))
   }
 
   /// Where a mark on all keys stands, or is covered by a later one.
@@ -349,6 +404,16 @@ extension SQLiteRecordStore {
     try connection.run("DELETE FROM all_keys_marks WHERE id = ?", [.integer(mark.id)])
   }
 
+  /// Removes a mark, from wherever it stands.
+  private static func remove(_ mark: StandingMark, _ connection: Connection) throws(StoreError) {
+    if try self.mark(of: mark.key, connection) == mark { return try reveal(mark.key, connection) }
+    try connection.run(
+      """
+      DELETE FROM earlier_invalidations
+      WHERE storage_key = ? AND pipeline = ? AND task_id = ? AND invalidated_at = ? AND NOT on_all_keys
+      """, mark.key.values + [.text(mark.mark.at)])
+  }
+
   /// Removes the mark that stands for a task; the one before it stands again.
   private static func reveal(_ key: TaskKey, _ connection: Connection) throws(StoreError) {
     try connection.run(
@@ -367,15 +432,29 @@ extension SQLiteRecordStore {
   package func invalidationHorizons(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: InvalidationHorizon] {
     try read(else: [:]) { connection throws(StoreError) in
       var found: [TaskKey: InvalidationHorizon] = [:]
-      var statement = try connection.statement(
-        "SELECT horizon, run_horizon FROM invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?")
       for key in keys {
-        try statement.bind(key.values)
-        guard try statement.step() else { continue }
-        found[key] = InvalidationHorizon(result: statement.integer(0), run: statement.integer(1))
+        let horizon = try Self.horizon("horizon", of: key, connection)
+        if horizon.result > 0 || horizon.run > 0 { found[key] = horizon }
       }
       return found
     }
+  }
+
+  /// What the mark on a task voids, and what the marks on all keys do, also on keys that came later: whoever made it.
+  ///
+  /// - Parameter column: `horizon` for results, `item_horizon` for those of items.
+  static func horizon(
+    _ column: String, of key: TaskKey, _ connection: Connection
+  ) throws(StoreError) -> InvalidationHorizon {
+    var statement = try connection.statement(
+      """
+      SELECT coalesce(max(\(column)), 0), max(coalesce(max(run_horizon), 0), coalesce((
+        SELECT max(m.run_horizon) FROM all_keys_marks m WHERE m.pipeline = ?2 AND m.task_id = ?3), 0))
+      FROM invalidations WHERE storage_key = ?1 AND pipeline = ?2 AND task_id = ?3
+      """)
+    try statement.bind(key.values)
+    _ = try statement.step()
+    return InvalidationHorizon(result: statement.integer(0), run: statement.integer(1))
   }
 
   package func taskKeys(
