@@ -73,7 +73,7 @@ extension TaskCache {
           + "--all-keys")
     }
     let marked = Set(found.lazy.map { ByteString($0.key.task) })
-    let unmarked = selection.names.first { !Glob.isPattern($0) && !marked.contains(ByteString($0.escaped)) }
+    let unmarked = selection.names.first { !Self.isPattern($0) && !marked.contains(ByteString($0.escaped)) }
     if let task = unmarked?.printable {
       let what = selection.onAllKeys ? "no mark on all storage keys" : "no mark on storage key '\(project.storageKey)'"
       let otherwise =
@@ -122,7 +122,7 @@ extension TaskCache {
       let id = ByteString(name.escaped)
       if ids.contains(id) {
         wanted.insert(id)
-      } else if Glob.isPattern(name) {
+      } else if Self.isPattern(name) {
         let matches = try Self.matches(name, among: known.map(\.task))
         guard !matches.isEmpty else {
           throw PurserError(
@@ -150,12 +150,17 @@ extension TaskCache {
 
   /// The ids that a pattern matches, by the rules of paths.
   package static func matches(_ pattern: ByteString, among ids: some Sequence<String>) throws(PurserError) -> [String] {
-    do {
+    do throws(GlobError) {
       let glob = try Glob(pattern)
       return ids.filter { id in ByteString(escaped: id).map { glob.matches($0) } ?? false }
     } catch {
-      throw PurserError(.usage, "the pattern '\(pattern.printable)' cannot be read: \(error)")
+      throw PurserError(.usage, "the pattern '\(pattern.printable)' \(error.message)")
     }
+  }
+
+  /// Whether a name that is no task's may stand for several.
+  package static func isPattern(_ name: ByteString) -> Bool {
+    Glob.isPattern(name) || name.bytes.contains(UInt8(ascii: "{"))
   }
 }
 

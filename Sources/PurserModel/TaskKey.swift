@@ -27,10 +27,12 @@ public struct TaskKey: Sendable, Hashable {
 }
 
 extension TaskKey: Comparable {
+  /// By bytes, too: storage key, pipeline, task.
   public static func < (left: TaskKey, right: TaskKey) -> Bool {
-    func parts(_ key: TaskKey) -> (ByteString, ByteString, ByteString) {
-      (ByteString(key.storageKey), ByteString(key.pipeline), ByteString(key.task))
+    for part in [\TaskKey.storageKey, \.pipeline, \.task] {
+      let (left, right) = (left[keyPath: part].utf8, right[keyPath: part].utf8)
+      if !left.elementsEqual(right) { return left.lexicographicallyPrecedes(right) }
     }
-    return parts(left) < parts(right)
+    return false
   }
 }

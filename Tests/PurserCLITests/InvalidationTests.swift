@@ -146,8 +146,14 @@ struct InvalidationTests {
       none.errorText
         == "error: the pattern 'x*' matches no task under storage key 'default' of pipeline 'project'; see 'purser "
         + "status'\n")
-    #expect(try project.purser("invalidate", "[").code == 64)
+    let bad = try project.purser("invalidate", "[")
+    #expect(bad.code == 64)
+    #expect(bad.errorText.hasPrefix("error: the pattern '[' has a '[' that is not closed"))
     #expect(try stale() == ["b", "c", "d"], "nothing was changed by either")
+    #expect(
+      try project.purser("uninvalidate", "{b,d}", "--json").json()["uninvalidated"]?.array?.map { $0["task"]?.string }
+        == ["b", "d"])
+    #expect(try stale() == [])
   }
 
   @Test func `A task whose name looks like a pattern is meant by its name`() throws {
@@ -394,6 +400,29 @@ struct InvalidationTests {
     #expect(project.executions("b") == 0)
     #expect(try project.runPipeline().endings == ["a": "ran", "b": "ran"])
     #expect(project.executions("a") == 2)
+  }
+
+  @Test func `A task that was marked while one before it ran is not passed over as fresh`() throws {
+    try project.write(
+      "purser.yaml",
+      """
+      tasks:
+        a: {command: 'echo >> "$COUNTS/a"; until [ -e ../go ]; do sleep 0.01; done; echo a > a', inputs: [in], outputs: [a]}
+        b: {command: 'echo >> "$COUNTS/b"; cp a b', outputs: [b], after: a}
+        c: {command: 'echo >> "$COUNTS/c"; cp b c', outputs: [c], after: b}
+      """)
+    try project.write("in", "1\n")
+    try project.write("../go", "")
+    #expect(try project.runPipeline().code == 0)
+    try project.remove("../go")
+    try project.write("in", "2\n")
+    let running = try project.start([TestProject.tool, "run", "--json"])
+    #expect(hasComeTrue { project.executions("a") == 2 })
+    try project.purser("invalidate", "b")
+    try project.write("../go", "")
+    #expect(try PipelineRun(running.wait()).endings == ["a": "ran", "b": "ran", "c": "fresh"])
+    #expect(["a", "b", "c"].map { project.executions($0) } == [2, 2, 1])
+    #expect(try stale() == [])
   }
 
   @Test(arguments: [true, false])
