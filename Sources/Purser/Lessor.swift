@@ -94,6 +94,7 @@ struct Lessor {
         leases: names,
         worker: worker, owner: LeaseProcess(pid: current.pid, startTime: current.startTime, processGroup: nil),
         now: TaskCache.now(), expiresAt: TaskCache.time(in: Self.seconds))
+      run.dependencies = spec.upstream
       run.newestResult = assessment.newestResult
       if case .restore(let result, _) = assessment.decision { run.restoring = result.id }
       switch try records.begin(run, replacing: abandoned) {
