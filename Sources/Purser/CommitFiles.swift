@@ -15,12 +15,10 @@ package struct CommitFiles {
   /// What may be seen otherwise than after a checkout; one line each.
   package let warnings: [String]
   private let git: GitCommand
-  private let differences: [UInt8]
+  private let differences: [Difference]
 
   /// As the commit is named in messages: "at 1a2b3c4d5e6f".
   package var label: String { overlay.label }
-
-  private static func label(_ commit: String) -> String { "at " + commit.prefix(12) }
 
   /// - Parameter reference: a commit, as git understands it.
   /// - Throws: `usage` for a name that is none, or outside of a repository; `missing` for one that git does not know,
@@ -30,16 +28,18 @@ package struct CommitFiles {
       throw PurserError(
         .usage, "--at '\(reference.printable)' names no commit; give a branch, a tag or a commit, such as HEAD~1")
     }
-    let atRoot = GitCommand(folder: project.root, environment: environment)
-    let top = try Self.top(of: project, atRoot)
+    let top = try Self.top(of: project, GitCommand(folder: project.root, environment: environment))
     git = GitCommand(folder: top, environment: environment)
     commit = try Self.commit(reference, project, git)
     differences = try Self.differences(from: commit, git)
-    let parsed = try Self.parse(differences, top: top, label: Self.label(commit), git)
+    let label = "at " + commit.prefix(12)
+    var mask = mode_t(0)
+    mask = umask(mask)
+    umask(mask)
+    let view = try View(of: differences, label: label, mask: UInt32(mask), git)
     overlay = FileOverlay(
-      top: top, label: Self.label(commit), changes: parsed.changes, folderPermissions: 0o777 & ~parsed.mask,
-      contents: parsed.contents)
-    warnings = parsed.warnings
+      top: top, label: label, changes: view.changes, folderPermissions: 0o777 & ~UInt32(mask), contents: view.contents)
+    warnings = view.warnings
   }
 
   /// Whether what differs is still what it was: else some files may have been seen as neither the commit nor the working
@@ -56,7 +56,14 @@ package struct CommitFiles {
         "--at needs the working tree of a git repository, and '\(project.root.printable)' is in none: git says "
           + "'\(answer.complaint)'")
     }
-    return ByteString(answer.bytes.dropLast())
+    let top = ByteString(answer.bytes.dropLast())
+    guard project.root.isWithin(top) else {
+      throw PurserError(
+        .usage,
+        "--at needs the project in git's working tree, which is '\(top.printable)' and not around "
+          + "'\(project.root.printable)'; look at core.worktree")
+    }
+    return top
   }
 
   private static func commit(
@@ -82,35 +89,30 @@ package struct CommitFiles {
       .missing, "git knows no commit '\(reference.printable)' in '\(project.root.printable)'" + hint)
   }
 
-  private static func differences(from commit: String, _ git: GitCommand) throws(PurserError) -> [UInt8] {
+  private static func differences(from commit: String, _ git: GitCommand) throws(PurserError) -> [Difference] {
     let answer = try git.answer([
       "diff-index", "--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules=dirty", ByteString(commit), "--",
     ])
     guard answer.succeeded else {
       throw PurserError(.io, "git cannot compare the working tree with \(commit): \(answer.complaint)")
     }
-    return answer.bytes
+    return try removingTouched(records(in: answer.bytes), git)
   }
 
   // MARK: What differs
 
-  private struct Parsed {
-    var changes: [(path: ByteString, change: FileOverlay.Change)] = []
-    var contents: GitContents
-    var mask: UInt32
-    var warnings: [String] = []
-  }
-
   /// One record: `:MODE MODE ID ID STATUS`, the commit's first, and the path behind a NUL.
-  private struct Difference {
+  private struct Difference: Equatable {
     var mode: ByteString
     var diskMode: ByteString
     var id: ByteString
     var diskID: ByteString
     var path: ByteString
 
-    /// Whether git knows no content for what is on disk, and would have to read it.
-    var isTouched: Bool { diskID.bytes.allSatisfy { $0 == UInt8(ascii: "0") } }
+    /// Whether git cannot tell by its times alone that a file is the commit's.
+    var isTouchedFile: Bool {
+      mode == diskMode && mode.hasPrefix("100") && diskID.bytes.allSatisfy { $0 == UInt8(ascii: "0") }
+    }
   }
 
   private static func records(in bytes: [UInt8]) throws(PurserError) -> [Difference] {
@@ -127,59 +129,69 @@ package struct CommitFiles {
     return records
   }
 
-  private static func parse(
-    _ bytes: [UInt8], top: ByteString, label: String, _ git: GitCommand
-  ) throws(PurserError) -> Parsed {
-    let records = try records(in: bytes)
-    let settings = Set(
-      git.lines(["config", "--bool", "--get-regexp", #"^core\.(symlinks|sparsecheckout)$"#]) ?? [])
-    let hasLinks = !settings.contains("core.symlinks false")
-    var mask = mode_t(0)
-    mask = umask(mask)
-    umask(mask)
-    var parsed = Parsed(contents: GitContents(top: top), mask: UInt32(mask))
-    var links: [(path: ByteString, number: Int)] = []
-    for record in records {
-      let wasModule = record.diskMode == "160000"
-      switch record.mode {
-      case "160000":
-        parsed.changes.append((record.path, .folder(isKept: true)))
-      case "000000":
-        parsed.changes.append((record.path, wasModule ? .folder(isKept: false) : .nothing))
-      case "120000" where hasLinks:
-        links.append((record.path, parsed.contents.add(record.id, at: record.path)))
-      default:
-        var permissions: UInt32 = (record.mode == "100755" ? 0o777 : 0o666) & ~UInt32(mask)
-        // What was only touched is left as it is by a checkout.
-        if record.isTouched, record.mode == record.diskMode,
-          let identity = try? FileIdentity.of(path: top.appending(path: record.path), followLinks: false)
-        {
-          permissions = identity.permissions
+  /// Without files that were only touched: git reads them, and a checkout leaves them as they are, whatever their line
+  /// ends.
+  private static func removingTouched(
+    _ differences: [Difference], _ git: GitCommand
+  ) throws(PurserError) -> [Difference] {
+    // One on a line.
+    let touched = differences.filter { $0.isTouchedFile && !$0.path.bytes.contains(0x0a) }
+    var same: Set<ByteString> = []
+    // As many as their answers fit into a pipe.
+    for start in stride(from: 0, to: touched.count, by: 900) {
+      let part = touched[start..<min(start + 900, touched.count)]
+      let answer = try git.answer(["hash-object", "--stdin-paths"], input: part.flatMap { $0.path.bytes + [0x0a] })
+      let lines = answer.bytes.split(separator: 0x0a)
+      // One that is gone meanwhile will be noticed in the end.
+      guard answer.succeeded, lines.count == part.count else { continue }
+      for (difference, id) in zip(part, lines) where difference.id == ByteString(id) { same.insert(difference.path) }
+    }
+    return same.isEmpty ? differences : differences.filter { !same.contains($0.path) }
+  }
+
+  /// The differences as an overlay has them.
+  private struct View {
+    var changes: [(path: ByteString, change: FileOverlay.Change)] = []
+    let contents: GitContents
+    private(set) var warnings: [String] = []
+
+    init(
+      of differences: [Difference], label: String, mask: UInt32, _ git: GitCommand
+    ) throws(PurserError) {
+      let settings = Set(git.lines(["config", "--bool", "--get-regexp", #"^core\.(symlinks|sparsecheckout)$"#]) ?? [])
+      let hasLinks = !settings.contains("core.symlinks false")
+      var objects: [GitContents.Object] = []
+      for difference in differences {
+        let path = difference.path
+        let wasModule = difference.diskMode == "160000"
+        switch difference.mode {
+        case "160000": changes.append((path, .folder(isKept: true)))
+        case "000000": changes.append((path, wasModule ? .folder(isKept: false) : .nothing))
+        case "120000" where hasLinks: objects.append(GitContents.Object(id: difference.id, path: path, isLink: true))
+        default:
+          let permissions: UInt32 = (difference.mode == "100755" ? 0o777 : 0o666) & ~mask
+          changes.append((path, .file(number: objects.count, permissions: permissions)))
+          objects.append(GitContents.Object(id: difference.id, path: path, isLink: false))
         }
-        let number = parsed.contents.add(record.id, at: record.path)
-        parsed.changes.append((record.path, .file(number: number, permissions: permissions)))
+        if difference.mode == "160000" || wasModule {
+          warnings.append("the submodule '\(path.printable)' is another \(label); it is seen as it is on disk")
+        }
+        if path.lastPathComponent == ".gitattributes" {
+          warnings.append("'\(path.printable)' is another \(label); line ends and filters are those of the one on disk")
+        }
       }
-      if record.mode == "160000" || wasModule {
-        parsed.warnings.append(
-          "the submodule '\(record.path.printable)' is another \(label); it is seen as it is on disk")
+      if settings.contains("core.sparsecheckout true") {
+        warnings.append(
+          "only part of the repository is checked out; what is another \(label) outside of it is seen as if it were")
       }
-      if record.path.lastPathComponent == ".gitattributes" {
-        parsed.warnings.append(
-          "'\(record.path.printable)' is another \(label); line ends and filters are those of the one on disk")
-      }
-    }
-    if settings.contains("core.sparsecheckout true") {
-      parsed.warnings.append(
-        "only part of the repository is checked out; what is another \(label) outside of it is seen as if it were")
-    }
-    try parsed.contents.start(git)
-    for (path, number) in links {
-      do throws(FileError) {
-        parsed.changes.append((path, .link(text: try parsed.contents.linkText(number))))
-      } catch {
-        throw PurserError(.io, "the link \(error)")
+      contents = try GitContents(objects, git)
+      for (number, object) in objects.enumerated() where object.isLink {
+        do throws(FileError) {
+          changes.append((object.path, .link(text: try contents.linkText(number))))
+        } catch {
+          throw PurserError(.io, "the link \(error)")
+        }
       }
     }
-    return parsed
   }
 }

@@ -40,9 +40,11 @@ package struct GitCommand: Sendable {
 
   /// What git prints, byte by byte.
   ///
+  /// - Parameter input: its standard input; it must be read whatever is printed, or what is printed be less than 64 KiB.
   /// - Throws: `unavailable` where it cannot be started.
-  func answer(_ arguments: [ByteString]) throws(PurserError) -> Answer {
+  func answer(_ arguments: [ByteString], input: [UInt8] = []) throws(PurserError) -> Answer {
     let git = try ask(arguments)
+    _ = git.ask(input)
     git.endQuestions()
     guard let bytes = git.readAll() else {
       throw PurserError(.io, "'git \(arguments.first?.printable ?? "")' gives no answer; try it by hand")

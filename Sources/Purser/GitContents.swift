@@ -9,42 +9,28 @@ import Synchronization
 /// `git cat-file --batch --filters` tells the size that an object has before the filters; so each question is followed
 /// by one for an object that does not exist, whose answer is the end of the first.
 final class GitContents: OverlayContents {
-  private struct Object {
+  struct Object {
     var id: ByteString
-    /// Relative to the top.
+    /// Relative to the repository's top.
     var path: ByteString
+    var isLink: Bool
   }
 
-  private let top: ByteString
-  private let objects = Mutex<[Object]>([])
-  private let files = Mutex<Reader?>(nil)
-  private let links = Mutex<Reader?>(nil)
+  private let objects: [Object]
+  private let files: Mutex<Reader?>
+  private let links: Mutex<Reader?>
 
-  init(top: ByteString) {
-    self.top = top
+  /// Starts git now, if anything can be asked for: it ends with the thread that starts it.
+  init(_ objects: [Object], _ git: GitCommand) throws(PurserError) {
+    self.objects = objects
+    let hasFiles = objects.contains { !$0.isLink }
+    let hasLinks = objects.contains { $0.isLink }
+    files = Mutex(hasFiles ? try Reader(git.ask(["cat-file", "--batch", "--filters"])) : nil)
+    links = Mutex(hasLinks ? try Reader(git.ask(["cat-file", "--batch"])) : nil)
   }
 
-  /// Gives an object its number.
-  func add(_ id: ByteString, at path: ByteString) -> Int {
-    objects.withLock { objects in
-      objects.append(Object(id: id, path: path))
-      return objects.count - 1
-    }
-  }
-
-  /// Starts git, if anything can be asked for: now, since it ends with the thread that starts it.
-  func start(_ git: GitCommand) throws(PurserError) {
-    guard objects.withLock({ !$0.isEmpty }) else { return }
-    let reader = try Reader(git.ask(["cat-file", "--batch", "--filters"]))
-    files.withLock { $0 = reader }
-    let plain = try Reader(git.ask(["cat-file", "--batch"]))
-    links.withLock { $0 = plain }
-  }
-
-  func read(
-    _ number: Int, at path: ByteString, _ body: (UnsafeRawBufferPointer) -> Void
-  ) throws(FileError) {
-    let object = objects.withLock { $0[number] }
+  func read(_ number: Int, at path: ByteString, _ body: (UnsafeRawBufferPointer) -> Void) throws(FileError) {
+    let object = objects[number]
     // Filters go by the name; those two characters cannot be in a question, nor a blank at its beginning.
     var name = object.path.bytes.map { $0 == 0x0a || $0 == 0 ? UInt8(ascii: "?") : $0 }
     if name.first == 0x20 || name.first == 0x09 { name[0] = UInt8(ascii: "?") }
@@ -54,7 +40,7 @@ final class GitContents: OverlayContents {
 
   /// The text of a symbolic link, to which no filter applies.
   func linkText(_ number: Int) throws(FileError) -> ByteString {
-    let object = objects.withLock { $0[number] }
+    let object = objects[number]
     var text: [UInt8] = []
     let failure = links.withLock { $0.map { $0.read(object.id.bytes) { text += $0 } } ?? "it was not started" }
     if let failure { throw Self.error(object.path, failure) }

@@ -284,6 +284,32 @@ struct PlanAtTests {
     _ = try compare(second, from: first)
   }
 
+  @Test func `Files that were only touched are left as they are, as by a checkout`() throws {
+    let (first, second) = try makeTwo()
+    try project.write(".git/info/attributes", "*.txt text eol=crlf\n")
+    // Never checked out since: without the line ends that it would get.
+    try project.shell("touch -d 2001-01-01 in.txt purser.yaml; chmod 600 in.txt")
+    _ = try compare(second, from: second)
+    #expect(try project.text("in.txt") == "two\n")
+    try project.shell("touch -d 2002-02-02 in.txt")
+    _ = try compare(first, from: second)
+  }
+
+  @Test func `A merge in conflict is no part of any commit`() throws {
+    let (first, second) = try makeTwo()
+    try git("checkout -q -b other \(first)")
+    try project.write("in.txt", "three\n")
+    try git("commit -q -a -m third")
+    let third = try git("rev-parse HEAD")
+    #expect(try project.shell("git -c user.name=T -c user.email=t@example.org merge -q main").code == 1)
+    let seen = try [first, second, third].map { try plan(at: $0).serialized }
+    try git("merge --abort")
+    for (commit, plan) in zip([first, second, third], seen) {
+      try git("checkout -q \(commit)")
+      #expect(try self.plan().serialized == plan)
+    }
+  }
+
   @Test func `Names may be any bytes`() throws {
     try project.write("purser.yaml", "tasks: {a: {command: 'true', inputs: [in, 'in/*'], pure: true}}\n")
     let names: [ByteString] = [
