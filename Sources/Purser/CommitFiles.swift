@@ -176,8 +176,12 @@ package struct CommitFiles {
         if difference.mode == "160000" || wasModule {
           warnings.append("the submodule '\(path.printable)' is another \(label); it is seen as it is on disk")
         }
-        if path.lastPathComponent == ".gitattributes" {
-          warnings.append("'\(path.printable)' is another \(label); line ends and filters are those of the one on disk")
+      }
+      // What git has to convert is converted by the attributes that are on disk.
+      let attributes = differences.filter { $0.path.lastPathComponent == ".gitattributes" }.map(\.path)
+      if objects.contains(where: { !$0.isLink && !attributes.contains($0.path) }) {
+        warnings += attributes.map {
+          "'\($0.printable)' is another \(label); line ends and filters are those of the one on disk"
         }
       }
       if settings.contains("core.sparsecheckout true") {

@@ -12,7 +12,8 @@ let planCommand = CommandSpec(
   takesOperands: true,
   discussion: """
     With --at, the pipeline file and everything that git tracks is as COMMIT has it, and all else, such as outputs, as it
-    lies on disk; records and results are those of the present storage key. Nothing is checked out or written.
+    lies on disk; records and results are those of the present storage key. Nothing is checked out or written. The JSON
+    has the commit's full name as "at".
 
     A task behind one that has to run is listed as 'run' because of it; whether it really does is decided when its
     turn comes: what comes out the same stops there. Exit code 0 whatever is found.

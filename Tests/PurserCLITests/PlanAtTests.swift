@@ -342,6 +342,61 @@ struct PlanAtTests {
     _ = try compare(first, from: "main")
   }
 
+  @Test func `What may be otherwise after a checkout is said`() throws {
+    let (first, _) = try makeTwo()
+    func warnings() throws -> String { try project.purser("plan", "--at", ByteString(first)).errorText }
+    try git("config core.sparseCheckout true")
+    #expect(
+      try warnings()
+        == "warning: only part of the repository is checked out; what is another at \(first.prefix(12)) outside of it is "
+        + "seen as if it were\n")
+    try git("config --unset core.sparseCheckout")
+    try project.write(".gitattributes", "*.txt text\n")
+    try git("add -A", "commit -q -m third")
+    #expect(
+      try warnings()
+        == "warning: '.gitattributes' is another at \(first.prefix(12)); line ends and filters are those of the one on "
+        + "disk\n")
+    #expect(try project.purser("plan", "--at", "HEAD").errorText.isEmpty)
+    #expect(try project.purser("plan", "--at", "HEAD~1").errorText.isEmpty, "nothing is converted")
+  }
+
+  /// A git before the real one, which runs a line of shell at each comparison, with the number of it in `$n`.
+  private func interfere(_ line: String) throws -> [String: ByteString] {
+    try project.write(
+      "../bin/git",
+      """
+      #!/bin/sh
+      case "$*" in *diff-index*)
+        echo >> "$COUNTS/comparisons"; n=$(wc -l < "$COUNTS/comparisons"); \(line)
+      esac
+      exec /usr/bin/git "$@"
+
+      """, mode: 0o755)
+    return ["PATH": project.folder + "/bin:/usr/bin:/bin"]
+  }
+
+  @Test func `A file that is edited meanwhile has the plan made again`() throws {
+    let (first, _) = try makeTwo()
+    let environment = try interfere("if [ $n = 2 ]; then echo edited > in.txt; fi")
+    let outcome = try project.purser("plan", "--json", "--at", ByteString(first), environment: environment)
+    #expect(outcome.code == 0, "\(outcome.errorText)")
+    #expect(project.executions("comparisons") == 4)
+    #expect(try outcome.json()["tasks"]?.array?.first?["decision"]?.string == "run")
+  }
+
+  @Test func `Files that never hold still are given up on`() throws {
+    let (first, _) = try makeTwo()
+    let environment = try interfere("mv in.txt $n.txt; echo $n > in.txt; git add -A")
+    let outcome = try project.purser("plan", "--at", ByteString(first), environment: environment)
+    #expect(outcome.code == 75)
+    #expect(
+      outcome.errorText
+        == "error: files of the working tree change while they are compared with the commit; try again when they do not\n"
+    )
+    #expect(project.executions("comparisons") == 6)
+  }
+
   // MARK: Bad input
 
   @Test func `What names no commit is refused`() throws {
