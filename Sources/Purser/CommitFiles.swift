@@ -134,8 +134,10 @@ package struct CommitFiles {
   private static func removingTouched(
     _ differences: [Difference], _ git: GitCommand
   ) throws(PurserError) -> [Difference] {
-    // One on a line.
-    let touched = differences.filter { $0.isTouchedFile && !$0.path.bytes.contains(0x0a) }
+    // One on a line; git takes one that begins with a quotation mark for quoted.
+    let touched = differences.filter { difference in
+      difference.isTouchedFile && !difference.path.bytes.contains(0x0a) && !difference.path.hasPrefix("\"")
+    }
     var same: Set<ByteString> = []
     // As many as their answers fit into a pipe.
     for start in stride(from: 0, to: touched.count, by: 900) {

@@ -59,7 +59,8 @@ final class PythonOutlineTable {
     }
     let (root, overlay) = (root, hasher.overlay)
     let jobs = unread.map { (path: root.appending(path: files.files[$0].path), content: files.files[$0].content) }
-    let made = ParallelMap.map(jobs, workers: hasher.workers) { job in Self.summary(of: job.path, job.content, overlay)
+    let made = ParallelMap.map(jobs, workers: hasher.workers) { job in
+      Self.summary(of: job.path, job.content, overlay)
     }
     for (number, summary) in zip(unread, made) {
       guard let summary, let digest = files.files[number].content?.digest, let entry = entry(of: summary) else {
