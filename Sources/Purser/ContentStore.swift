@@ -70,7 +70,7 @@ struct ContentStore: Sendable {
   private static func smallContent(
     of entry: OutputManifest.Entry, at location: ByteString
   ) throws(StoreError) -> [UInt8] {
-    if entry.kind == .link { return ((try? Surveyor.target(of: location)) ?? "").bytes }
+    if entry.kind == .link { return ((try? FileHasher.linkText(at: location)) ?? "").bytes }
     let descriptor = location.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
     guard descriptor >= 0 else {
       throw StoreError(.io, "'\(entry.path.printable)' cannot be read: \(String(cString: strerror(errno)))")

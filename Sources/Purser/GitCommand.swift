@@ -1,6 +1,5 @@
 import PurserExecution
 package import PurserModel
-import Synchronization
 
 /// Asks git, by starting it: for what only its history knows. Never on the way to a decision.
 package struct GitCommand: Sendable {
@@ -14,19 +13,58 @@ package struct GitCommand: Sendable {
 
   /// The lines that git prints; `nil` where there is no git, or it fails.
   package func lines(_ arguments: [ByteString]) -> [ByteString]? {
-    let found = Mutex<[ByteString]>([])
+    guard let answer = try? answer(arguments), answer.succeeded else { return nil }
+    let lines = answer.bytes.split(separator: 0x0a, omittingEmptySubsequences: false)
+    return (lines.last?.isEmpty == true ? lines.dropLast() : lines[...]).map { ByteString($0) }
+  }
+
+  private func command(_ arguments: [ByteString]) -> Command {
     // What a hook or another git command has set up is about that one.
-    let variables = environment.entries.filter { !$0.hasPrefix("GIT_DIR=") && !$0.hasPrefix("GIT_INDEX_FILE=") }
-    let command = Command(
-      argv: ["git", "--no-optional-locks", "-c", "core.quotePath=false"] + arguments,
-      environment: variables + ["LC_ALL=C", "GIT_TERMINAL_PROMPT=0"], workingDirectory: folder, timeout: .seconds(60))
-    let completion = try? LocalExecutor().run(
-      command, capture: .discarding(),
-      output: .lines { stream, line in
-        if stream == 1 { found.withLock { $0.append(ByteString(bytes: line)) } }
-      }, started: { _ in })
-    guard completion?.exit == .exited(0) else { return nil }
-    return found.withLock { $0 }
+    let variables = environment.entries.filter { entry in
+      !Self.ofOthers.contains { entry.hasPrefix($0) }
+    }
+    return Command(
+      argv: ["git", "--no-optional-locks", "-c", "core.quotePath=false", "-c", "core.fsmonitor=false"] + arguments,
+      environment: variables + ["LC_ALL=C", "GIT_TERMINAL_PROMPT=0"], workingDirectory: folder)
+  }
+
+  private static let ofOthers: [ByteString] = ["GIT_DIR=", "GIT_INDEX_FILE=", "GIT_WORK_TREE=", "GIT_PREFIX="]
+
+  /// Everything that git printed, and how it ended.
+  struct Answer {
+    var bytes: [UInt8]
+    var succeeded: Bool
+    /// What it said on standard error, on one line.
+    var complaint: String
+  }
+
+  /// What git prints, byte by byte.
+  ///
+  /// - Parameter input: its standard input; it must be read whatever is printed, or what is printed be less than 64 KiB.
+  /// - Throws: `unavailable` where it cannot be started.
+  func answer(_ arguments: [ByteString], input: [UInt8] = []) throws(PurserError) -> Answer {
+    let git = try ask(arguments)
+    _ = git.ask(input)
+    git.endQuestions()
+    guard let bytes = git.readAll() else {
+      throw PurserError(.io, "'git \(arguments.first?.printable ?? "")' gives no answer; try it by hand")
+    }
+    let exit = git.end()
+    let lines = git.errorText.bytes.split(separator: 0x0a).map { ByteString($0).printable }
+    return Answer(
+      bytes: bytes, succeeded: exit == .exited(0),
+      complaint: lines.isEmpty ? "nothing, and ended with \(exit.code)" : lines.joined(separator: "; "))
+  }
+
+  /// Starts git, to be asked more than once. It ends with the calling thread.
+  func ask(_ arguments: [ByteString]) throws(PurserError) -> Dialogue {
+    do {
+      return try Dialogue(command(arguments))
+    } catch {
+      throw PurserError(
+        .unavailable,
+        error.code == .commandNotFound ? "git is needed for this, and is not on PATH; install it" : error.message)
+    }
   }
 }
 

@@ -25,16 +25,16 @@ struct OutputScanner {
     var finding = Finding(manifest: OutputManifest(), missing: [], emptyPatterns: [])
     var paths: [(ByteString, FileIdentity)] = []
     for pattern in patterns {
-      if Glob.isPattern(pattern), FileKind.of(project.location(of: pattern)) == nil {
+      if Glob.isPattern(pattern), hasher.kind(of: project.location(of: pattern)) == nil {
         let matches = try expand(pattern)
         if matches.isEmpty { finding.emptyPatterns.append(pattern) }
         for match in matches {
-          paths.append((match, try FileIdentity.of(path: project.location(of: match), followLinks: false)))
+          paths.append((match, try hasher.identity(of: project.location(of: match), followLinks: false)))
         }
         continue
       }
       do throws(FileError) {
-        let identity = try FileIdentity.of(path: project.location(of: pattern), followLinks: false)
+        let identity = try hasher.identity(of: project.location(of: pattern), followLinks: false)
         paths.append((pattern, identity))
         if identity.kind == .directory { try list(pattern, into: &paths) }
       } catch {
@@ -65,7 +65,7 @@ struct OutputScanner {
           OutputManifest.Entry(
             path: path, kind: .directory, mode: identity.permissions, digest: SHA256.digest(of: []), size: 0))
       case .symbolicLink:
-        let target = try Surveyor.target(of: project.location(of: path))
+        let target = try hasher.linkText(of: project.location(of: path))
         entries.append(
           OutputManifest.Entry(
             path: path, kind: .link, mode: 0, digest: SHA256.digest(of: target.bytes), size: UInt64(target.count)))
@@ -119,7 +119,8 @@ struct OutputScanner {
     do {
       return try Glob(pattern).expand(
         root: project.root,
-        filter: PathFilter(root: project.root, skippedPaths: skipped, patterns: [], skipsCaches: false))
+        filter: PathFilter(root: project.root, skippedPaths: skipped, patterns: [], skipsCaches: false),
+        overlay: hasher.overlay)
     } catch let error as FileError {
       throw error
     } catch {
@@ -130,17 +131,15 @@ struct OutputScanner {
   private func list(
     _ folder: ByteString, into paths: inout [(ByteString, FileIdentity)]
   ) throws(FileError) {
-    let location = project.location(of: folder)
-    guard let stream = location.withCString({ opendir($0) }) else { throw FileError(errno: errno, path: folder) }
-    var names: [ByteString] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { ByteString($0.prefix { $0 != 0 }) }
-      if name != "." && name != ".." { names.append(name) }
+    let names: [ByteString]
+    do throws(FileError) {
+      names = try hasher.names(in: project.location(of: folder))
+    } catch {
+      throw FileError(errno: error.errno, path: folder)
     }
-    closedir(stream)
     for name in names {
       let path = folder.appending(path: name)
-      let identity = try FileIdentity.of(path: project.location(of: path), followLinks: false)
+      let identity = try hasher.identity(of: project.location(of: path), followLinks: false)
       paths.append((path, identity))
       if identity.kind == .directory { try list(path, into: &paths) }
     }

@@ -1,4 +1,6 @@
 import Glibc
+import PurserCode
+package import PurserHashing
 public import PurserModel
 package import PurserPipeline
 
@@ -31,11 +33,13 @@ extension Project {
   /// Takes the key that the branch is mapped to, if it is. One or two system calls where there is no such file.
   ///
   /// - Throws: `pipeline` for a file of `branch_conf` that cannot be read, where the pipeline file says nothing.
-  package mutating func mapStorageKey(by file: PipelineFile?) throws(PurserError) {
+  package mutating func mapStorageKey(
+    by file: PipelineFile?, overlay: FileOverlay? = nil
+  ) throws(PurserError) {
     guard let branch else { return }
     if let key = file?.storageKey(ofBranch: branch) {
       storageKey = key
-    } else if let key = try BranchConfiguration(root: root).storageKey(of: branch) {
+    } else if let key = try BranchConfiguration(root: root, overlay: overlay).storageKey(of: branch) {
       storageKey = key
     }
   }
@@ -44,6 +48,8 @@ extension Project {
 /// `branch_conf` in a project's root.
 struct BranchConfiguration {
   let root: ByteString
+  /// Where the files may stand instead of the disk.
+  var overlay: FileOverlay?
 
   /// The key that a branch's file gives; `nil` where there is no file, or no key in it.
   func storageKey(of branch: ByteString) throws(PurserError) -> String? {
@@ -73,6 +79,9 @@ struct BranchConfiguration {
 
   /// The content of a file; `nil` where there is none.
   private func read(_ path: ByteString) throws(PurserError) -> [UInt8]? {
+    if let overlay {
+      return SourceFile.read(root.appending(path: path), limit: PipelineFile.maximumSize + 1, in: overlay)
+    }
     let descriptor = root.appending(path: path).withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
     guard descriptor >= 0 else {
       if errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG { return nil }

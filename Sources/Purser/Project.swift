@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import PurserHashing
 public import PurserModel
 
 /// Where a project is, where its store is, and under which names its records stand.
@@ -150,6 +151,15 @@ enum FileKind {
   case symbolicLink
   case other
 
+  init(_ kind: FileIdentity.Kind) {
+    switch kind {
+    case .file: self = .file
+    case .directory: self = .directory
+    case .symbolicLink: self = .symbolicLink
+    default: self = .other
+    }
+  }
+
   static func of(_ path: ByteString) -> FileKind? {
     var info = stat()
     guard path.withCString({ lstat($0, &info) }) == 0 else { return nil }
@@ -159,5 +169,13 @@ enum FileKind {
     case S_IFLNK: .symbolicLink
     default: .other
     }
+  }
+}
+
+extension FileHasher {
+  /// What is at a path, not following a final link.
+  func kind(of path: ByteString) -> FileKind? {
+    if overlay == nil { return FileKind.of(path) }
+    return (try? identity(of: path, followLinks: false)).map { FileKind($0.kind) }
   }
 }

@@ -56,7 +56,7 @@ public struct PurserError: Error, Sendable, Hashable, CustomStringConvertible {
     case .missing:
       self.init(
         .missing,
-        "\(declaration) '\(path)' does not exist (declared by task '\(task)'); create it, or remove --\(declaration) "
+        "\(declaration) '\(path)' \(error.message) (declared by task '\(task)'); create it, or remove --\(declaration) "
           + path)
     case .unreadable, .notAFile:
       self.init(.refused, "\(declaration) '\(path)' of task '\(task)' cannot be used: \(error.message)")

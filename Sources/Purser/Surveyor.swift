@@ -130,14 +130,14 @@ struct Surveyor {
       record(FileDigest(identity: look.identity, digest: digest), path, as: group)
       return
     }
-    guard Glob.isPattern(path), FileKind.of(location) == nil else {
+    guard Glob.isPattern(path), hasher.kind(of: location) == nil else {
       try addLiteral(path, at: location, as: group, of: spec, filter)
       return
     }
     let glob = try Self.glob(path, of: spec)
     let matches: [ByteString]
     do {
-      matches = try glob.expand(root: project.root, filter: filter)
+      matches = try glob.expand(root: project.root, filter: filter, overlay: hasher.overlay)
     } catch {
       throw PurserError(error, declaration: group == .code ? "code" : "input", of: spec.id)
     }
@@ -157,7 +157,7 @@ struct Surveyor {
     var files: [ByteString] = []
     for path in paths {
       let location = project.location(of: path)
-      if FileKind.of(location) == .symbolicLink {
+      if hasher.kind(of: location) == .symbolicLink {
         try addLiteral(path, at: location, as: group, of: spec, filter)
       } else {
         files.append(path)
@@ -186,7 +186,7 @@ struct Surveyor {
   ) throws(PurserError) {
     let declaration = group == .code ? "code" : "input"
     do throws(FileError) {
-      let identity = try FileIdentity.of(path: location, followLinks: false)
+      let identity = try hasher.identity(of: location, followLinks: false)
       switch identity.kind {
       case .file:
         record(try hasher.digest(of: location, identity: identity), path, as: group)
@@ -218,12 +218,12 @@ struct Surveyor {
   private mutating func addLink(
     _ path: ByteString, at location: ByteString, as group: Component.Group, _ filter: PathFilter
   ) throws(FileError) {
-    let target = try Self.target(of: location)
+    let target = try hasher.linkText(of: location)
     components.append(Component(group == .code ? .codeLink : .inputLink, path, .text(target)))
-    guard let resolved = Project.realPath(location), resolved.isWithin(project.root),
+    guard let resolved = hasher.realPath(location), resolved.isWithin(project.root),
       !resolved.isWithin(project.store)
     else { return }
-    switch FileKind.of(resolved) {
+    switch hasher.kind(of: resolved) {
     case .directory: try addTree(path, at: resolved, as: group, filter)
     default:
       record(try hasher.digest(of: resolved), path, as: group)
@@ -234,19 +234,6 @@ struct Surveyor {
     }
   }
 
-  static func target(of location: ByteString) throws(FileError) -> ByteString {
-    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-    let count = location.withCString { path in
-      buffer.withUnsafeMutableBytes { bytes in
-        bytes.withMemoryRebound(to: CChar.self) { text in text.baseAddress.map { readlink(path, $0, text.count) } ?? 0 }
-      }
-    }
-    guard count >= 0 else {
-      throw FileError(code: .unreadable, path: location, errno: errno, message: "the link cannot be read")
-    }
-    return ByteString(buffer.prefix(count))
-  }
-
   // MARK: Programs and variables
 
   /// A program that belongs to the project is code without being declared.
@@ -255,7 +242,7 @@ struct Surveyor {
       let name = found.path(relativeTo: project.root), !spec.code.contains(name),
       !filter.skips(name, isDirectory: false)
     else { return }
-    switch FileKind.of(found) {
+    switch hasher.kind(of: found) {
     case .file, .symbolicLink: try addLiteral(name, at: found, as: .code, of: spec, filter)
     default: return
     }
@@ -268,7 +255,7 @@ struct Surveyor {
     // Only folders of PATH that lie inside the project can hold it; the usual ones cost no system call.
     for entry in (environment["PATH"] ?? "").bytes.split(separator: UInt8(ascii: ":")) {
       let candidate = folder.appending(path: ByteString(entry)).normalizedPath.appending(path: program)
-      if candidate.isWithin(project.root), candidate.withCString({ access($0, X_OK) }) == 0 { return candidate }
+      if candidate.isWithin(project.root), hasher.isExecutable(candidate) { return candidate }
     }
     return nil
   }
@@ -281,13 +268,13 @@ struct Surveyor {
     } else {
       for entry in (environment["PATH"] ?? "").bytes.split(separator: UInt8(ascii: ":")) {
         let candidate = folder.appending(path: ByteString(entry)).normalizedPath.appending(path: name)
-        if candidate.withCString({ access($0, X_OK) }) == 0, FileKind.of(candidate) != .directory {
+        if hasher.isExecutable(candidate), hasher.kind(of: candidate) != .directory {
           found = candidate
           break
         }
       }
     }
-    guard let found, let resolved = Project.realPath(found) else {
+    guard let found, let resolved = hasher.realPath(found) else {
       throw PurserError(
         .missing,
         "tool '\(name.printable)' of task '\(spec.id)' is not on PATH; install it, or remove --tool \(name.printable)")
@@ -299,27 +286,17 @@ struct Surveyor {
       components.append(Component(.toolFile, name, .file(file.digest, isExecutable: file.identity.isExecutable)))
       // A virtual environment's python is a link to the real one: what tells two apart is the file beside `bin`.
       let configuration = found.parentPath.parentPath.appending(path: "pyvenv.cfg")
-      if FileKind.of(configuration) == .file {
+      if hasher.kind(of: configuration) == .file {
         let digest = try hasher.digest(of: configuration).digest
         components.append(Component(.toolConfiguration, name, .file(digest, isExecutable: false)))
       }
     } catch {
       throw PurserError(error, declaration: "tool", of: spec.id)
     }
-    if Self.isScript(resolved) {
+    if SourceFile.read(resolved, limit: 2, in: hasher.overlay) == Array("#!".utf8) {
       warnings.append(
         "tool '\(name.printable)' of task '\(spec.id)' is a script (\(resolved.printable)): what it starts is not part "
           + "of the key; name the real program with --tool too")
-    }
-  }
-
-  private static func isScript(_ path: ByteString) -> Bool {
-    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
-    guard descriptor >= 0 else { return false }
-    defer { close(descriptor) }
-    var start: (UInt8, UInt8) = (0, 0)
-    return withUnsafeMutableBytes(of: &start) {
-      read(descriptor, $0.baseAddress, 2) == 2 && $0.elementsEqual("#!".utf8)
     }
   }
 

@@ -114,6 +114,12 @@ extension TaskCache {
     throw PurserError(.busy, "one process after another runs these tasks; try again when that is over")
   }
 
+  /// Those of these tasks for which anything was accepted here, in their order.
+  package func acceptedTasks(among tasks: [String]) throws(PurserError) -> [String] {
+    let accepted = try asking { try records.acceptedTasks(tasks.map { key($0) }) }
+    return tasks.filter { accepted.contains(key($0)) }
+  }
+
   /// What the records of these tasks rest on by somebody's word, last word first.
   public func acceptances(of tasks: [String]) throws(PurserError) -> [String: [Acceptance]] {
     try asking {

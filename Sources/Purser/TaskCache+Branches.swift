@@ -17,6 +17,10 @@ public struct TaskDifference: Sendable {
   public var isInvalidated: (was: Bool, is: Bool)?
   /// The outputs' versions, where they differ though they were made from the same.
   public var outputs: (was: String?, is: String?)?
+  /// The data's versions, where they differ though made from the same.
+  public var data: (was: String?, is: String?)?
+  /// How many items are done, where a task is unfinished on both and not the same ones are.
+  public var items: (was: Int, is: Int)?
   /// Whether the first key, the second, or neither has a record of what the task was made from.
   public var isKnown: (was: Bool, is: Bool) = (true, true)
 }
@@ -230,12 +234,25 @@ extension TaskCache {
       for change in Change.between(components[oldKey] ?? [], components[newKey] ?? []) {
         difference.changes += try expand(change, treeNodes: [:])
       }
-    } else if was.outputsVersion != now.outputsVersion, was.actionKey == now.actionKey {
-      difference.outputs = (was.outputsVersion, now.outputsVersion)
+    } else if was.actionKey == now.actionKey {
+      if was.outputsVersion != now.outputsVersion {
+        difference.outputs = (was.outputsVersion, now.outputsVersion)
+      }
+      if was.outputDataVersion != now.outputDataVersion {
+        difference.data = (was.outputDataVersion, now.outputDataVersion)
+      }
     }
     if was.status != now.status { difference.status = (was.status?.rawValue, now.status?.rawValue) }
     if (was.invalidation == nil) != (now.invalidation == nil) {
       difference.isInvalidated = (was.invalidation != nil, now.invalidation != nil)
+    }
+    // Of a success all items are done.
+    if was.status == now.status, was.status != .success, max(was.subtaskCount, now.subtaskCount) > 0 {
+      func done(_ record: TaskRecord) throws(StoreError) -> Set<ByteString> {
+        Set(try records.subtasks(of: record.key).lazy.filter(\.isDone).map { ByteString($0.key) })
+      }
+      let (old, new) = (try done(was), try done(now))
+      if old != new { difference.items = (old.count, new.count) }
     }
     return difference.isEmpty ? nil : difference
   }
@@ -261,12 +278,12 @@ extension TaskCache {
 
 extension TaskDifference {
   fileprivate var isEmpty: Bool {
-    changes.isEmpty && onlyIn == nil && status == nil && isInvalidated == nil && outputs == nil
-      && isKnown.was == isKnown.is
+    !wouldRerun && outputs == nil && data == nil
   }
 
-  /// Whether the task itself would run again: not where only its outputs came out differently.
+  /// Whether the task itself would run again: not where only what it made came out differently.
   fileprivate var wouldRerun: Bool {
-    !changes.isEmpty || onlyIn != nil || status != nil || isInvalidated != nil || isKnown.was != isKnown.is
+    !changes.isEmpty || onlyIn != nil || status != nil || isInvalidated != nil || items != nil
+      || isKnown.was != isKnown.is
   }
 }

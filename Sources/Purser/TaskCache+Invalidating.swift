@@ -72,9 +72,9 @@ extension TaskCache {
         "the mark on task '\(mark.key.task)' was made on all storage keys\(mark.mark.reason); take it back there, with "
           + "--all-keys")
     }
-    let named = Set(selection.names.filter { !Glob.isPattern($0) }.map(\.escaped))
-    let marked = Set(found.map(\.key.task))
-    if let task = named.subtracting(marked).sorted().first {
+    let marked = Set(found.lazy.map { ByteString($0.key.task) })
+    let unmarked = selection.names.first { !Self.isPattern($0) && !marked.contains(ByteString($0.escaped)) }
+    if let task = unmarked?.printable {
       let what = selection.onAllKeys ? "no mark on all storage keys" : "no mark on storage key '\(project.storageKey)'"
       let otherwise =
         selection.onAllKeys
@@ -111,31 +111,33 @@ extension TaskCache {
         storageKey: selection.onAllKeys ? nil : project.storageKey,
         pipeline: selection.onAllPipelines ? nil : project.pipeline, includesTraces: includesTraces)
     }
-    let ids = Set(known.map(\.task))
+    // By bytes: see TaskKey.
+    let ids = Set(known.lazy.map { ByteString($0.task) })
     guard !selection.names.isEmpty else {
       guard !known.isEmpty else { throw try nothing(selection) }
       return known
     }
-    var wanted: Set<String> = []
+    var wanted: Set<ByteString> = []
     for name in selection.names {
-      if ids.contains(name.escaped) {
-        wanted.insert(name.escaped)
-      } else if Glob.isPattern(name) {
-        let matches = try Self.matches(name, among: ids)
+      let id = ByteString(name.escaped)
+      if ids.contains(id) {
+        wanted.insert(id)
+      } else if Self.isPattern(name) {
+        let matches = try Self.matches(name, among: known.map(\.task))
         guard !matches.isEmpty else {
           throw PurserError(
             .missing,
             "the pattern '\(name.printable)' matches no task under \(scope(selection)); see 'purser status'")
         }
-        wanted.formUnion(matches)
+        wanted.formUnion(matches.lazy.map { ByteString($0) })
       } else {
-        let hint = Suggestion.hint(name.escaped, among: ids.sorted())
+        let hint = Suggestion.hint(name.escaped, among: Set(known.map(\.task)).sorted())
         throw PurserError(
           .missing,
           "no task '\(name.escaped)' under \(scope(selection))" + (hint.isEmpty ? "; see 'purser status'" : hint))
       }
     }
-    return known.filter { wanted.contains($0.task) }
+    return known.filter { wanted.contains(ByteString($0.task)) }
   }
 
   private func nothing(_ selection: TaskSelection) throws(PurserError) -> PurserError {
@@ -148,12 +150,17 @@ extension TaskCache {
 
   /// The ids that a pattern matches, by the rules of paths.
   package static func matches(_ pattern: ByteString, among ids: some Sequence<String>) throws(PurserError) -> [String] {
-    do {
+    do throws(GlobError) {
       let glob = try Glob(pattern)
       return ids.filter { id in ByteString(escaped: id).map { glob.matches($0) } ?? false }
     } catch {
-      throw PurserError(.usage, "the pattern '\(pattern.printable)' cannot be read: \(error)")
+      throw PurserError(.usage, "the pattern '\(pattern.printable)' \(error.message)")
     }
+  }
+
+  /// Whether a name that is no task's may stand for several.
+  package static func isPattern(_ name: ByteString) -> Bool {
+    Glob.isPattern(name) || name.bytes.contains(UInt8(ascii: "{"))
   }
 }
 

@@ -49,24 +49,30 @@ public final class TaskCache: Sendable {
 
   /// Opens the cache of a project. No record is written until something is to be recorded.
   public convenience init(project: Project, environment: ProcessEnvironment = .current) {
+    self.init(project: project, environment: environment, overlay: nil)
+  }
+
+  /// Opens the cache to decide about files that are not all as on disk. Only to decide: nothing may be run, restored or
+  /// recorded by way of it.
+  package convenience init(project: Project, environment: ProcessEnvironment, overlay: FileOverlay?) {
     self.init(
       project: project, environment: environment,
       records: SQLiteRecordStore(
         directory: project.store, isDurable: environment["PURSER_DURABILITY"] != "fast", now: { TaskCache.now() }),
       blobs: LocalBlobStore(directory: project.store),
       statCache: StatCache(path: project.store.appending(path: "stat-cache")),
-      summaries: SummaryCache(path: project.store.appending(path: "code-cache")))
+      summaries: SummaryCache(path: project.store.appending(path: "code-cache")), overlay: overlay)
   }
 
   package init(
     project: Project, environment: ProcessEnvironment, records: any RecordStore, blobs: any BlobStore,
-    statCache: StatCache, summaries: SummaryCache = SummaryCache(path: nil)
+    statCache: StatCache, summaries: SummaryCache = SummaryCache(path: nil), overlay: FileOverlay? = nil
   ) {
     self.project = project
     self.environment = environment
     self.records = records
     blobStore = blobs
-    hasher = FileHasher(cache: statCache)
+    hasher = FileHasher(cache: statCache, overlay: overlay)
     self.summaries = summaries
     contents = ContentStore(
       records: records, blobs: blobs, temporaryFolder: project.store.appending(path: "tmp"))

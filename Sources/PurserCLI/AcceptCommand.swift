@@ -13,7 +13,8 @@ let acceptCommand = CommandSpec(
   discussion: """
     A task with a result keeps it, under what the task is made from now: its outputs have to be on disk as the result
     has them. A task that has no result takes over the outputs that are on disk; it is marked as adopted. TASK may be a
-    pattern, in quotes, which stands for tasks that have a result. Of several tasks, all are accepted or none.
+    pattern, in quotes, which stands for tasks that have a result, or with --revoke for those for which something was
+    accepted. Of several tasks, all are accepted or none.
 
     This holds for the task on this storage key alone: no other branch, pipeline or task is given the result. Look at
     what has changed with 'purser explain TASK' first.
@@ -69,7 +70,7 @@ extension Session {
   private func tasksToAccept(_ cache: TaskCache) throws -> [String] {
     var known: [TaskRecord]?
     return try invocation.operands.flatMap { name -> [String] in
-      guard Glob.isPattern(name) else { return [name.escaped] }
+      guard TaskCache.isPattern(name) else { return [name.escaped] }
       if known == nil { known = try cache.taskRecords() }
       if known?.contains(where: { $0.key.task == name.escaped }) == true { return [name.escaped] }
       let withResult = (known ?? []).filter { $0.status == .success && $0.result != nil }.map(\.key.task)
@@ -92,9 +93,18 @@ extension Session {
     let cache = try cache()
     var tasks: [String] = []
     let known = try cache.taskRecords().map(\.key.task)
-    for name in invocation.operands.map(\.escaped) where !tasks.contains(name) {
-      guard known.contains(name) else { throw try unknownTask(name, cache) }
-      tasks.append(name)
+    for name in invocation.operands {
+      var found = [name.escaped]
+      if !known.contains(name.escaped) {
+        guard TaskCache.isPattern(name) else { throw try unknownTask(name.escaped, cache) }
+        found = try TaskCache.matches(name, among: try cache.acceptedTasks(among: known))
+        guard !found.isEmpty else {
+          throw PurserError(
+            .missing,
+            "the pattern '\(name.printable)' matches no task for which anything was accepted; see 'purser status'")
+        }
+      }
+      tasks += found.filter { !tasks.contains($0) }
     }
     let counts = try cache.revokeAcceptance(of: tasks, why: invocation.text("why") ?? "")
     if console.isJSON {

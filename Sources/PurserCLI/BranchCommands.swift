@@ -223,7 +223,12 @@ extension TaskDifference {
     if isKnown.was != isKnown.is {
       parts.append("what it was made from is not known on \(isKnown.was ? second : first)")
     }
-    if outputs != nil { parts.append("other outputs, though made from the same") }
+    let made = [(outputs, "outputs"), (data, "data")].filter { $0.0 != nil }.map(\.1)
+    if !made.isEmpty { parts.append("other \(made.joined(separator: " and ")), though made from the same") }
+    if let items {
+      let noun = items.was == 1 ? "item" : "items"
+      parts.append("\(items.was) \(noun) done on \(first), \(items.is) on \(second)")
+    }
     return parts.isEmpty ? "" : ": " + parts.joined(separator: "; ")
   }
 
@@ -238,6 +243,8 @@ extension TaskDifference {
     if let isInvalidated { members.append(("invalidated", pair(.bool(isInvalidated.was), .bool(isInvalidated.is)))) }
     if isKnown.was != isKnown.is { members.append(("fingerprinted", pair(.bool(isKnown.was), .bool(isKnown.is)))) }
     if let outputs { members.append(("outputs", pair(text(outputs.was), text(outputs.is)))) }
+    if let data { members.append(("data", pair(text(data.was), text(data.is)))) }
+    if let items { members.append(("items", pair(.integer(Int64(items.was)), .integer(Int64(items.is))))) }
     return .object(members)
   }
 }

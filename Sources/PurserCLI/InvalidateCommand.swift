@@ -2,17 +2,18 @@ import Purser
 import PurserModel
 
 /// Which tasks are meant, and whether anything is to be done to them.
-private let selectionOptions: [OptionSpec] = [
-  .flag("all-tasks", "all tasks of the pipeline, instead of naming them"),
-  .flag("all-pipelines", "in every pipeline of the storage key"),
-  .flag("downstream", "also every task that follows, as recorded"),
-  .flag("dry-run", "say what would be hit, and change nothing"),
-]
+private func selectionOptions(downstream: String) -> [OptionSpec] {
+  [
+    .flag("all-tasks", "all tasks of the pipeline, instead of naming them"),
+    .flag("all-pipelines", "in every pipeline of the storage key"), .flag("downstream", downstream),
+    .flag("dry-run", "say what would be hit, and change nothing"),
+  ]
+}
 
 let invalidateCommand = CommandSpec(
   name: "invalidate", summary: "declare results void, so that tasks run again; history stays",
   operands: "TASK… | --all-tasks",
-  options: selectionOptions + [
+  options: selectionOptions(downstream: "also every task that follows, as recorded") + [
     .flag("all-keys", "on every storage key, and for keys to come"),
     .value("why", "TEXT", "the reason, kept with the mark"),
   ], takesOperands: true,
@@ -43,13 +44,13 @@ let invalidateCommand = CommandSpec(
 let uninvalidateCommand = CommandSpec(
   name: "uninvalidate", summary: "take the last mark of 'invalidate' back: tasks are what they were before it",
   operands: "TASK… | --all-tasks",
-  options: selectionOptions + [
+  options: selectionOptions(downstream: "also what the same command marked of the tasks that follow") + [
     .flag("all-keys", "the last mark that was made with --all-keys, wherever it stands, and what it voided"),
     .value("why", "TEXT", "the reason, kept in the history"),
   ], takesOperands: true,
   discussion: """
     A TASK may be a pattern, in quotes: 'clean*'. Where a task was marked more than once, the mark before stands again.
-    What ran since the mark stays as it is.
+    What ran since the mark stays as it is. A mark on all keys is taken back by --all-keys alone.
     """
 ) { invocation in
   let session = try Session(invocation)

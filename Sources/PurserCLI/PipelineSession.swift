@@ -4,8 +4,12 @@ import PurserPipeline
 
 extension Session {
   /// The pipeline file of a project, or `nil` where there is none. What is wrong with it is printed, all of it.
-  func pipelineFile(_ project: Project) throws -> (file: PipelineFile, source: PipelineSource)? {
-    let loader = PipelineLoader(project: project)
+  ///
+  /// - Parameter commit: where the files are to be seen as it has them.
+  func pipelineFile(
+    _ project: Project, at commit: CommitFiles? = nil
+  ) throws -> (file: PipelineFile, source: PipelineSource)? {
+    let loader = PipelineLoader(project: project, overlay: commit?.overlay)
     guard let source = try loader.source() else { return nil }
     do throws(PipelineFileError) {
       return (try loader.file(of: source), source)
@@ -14,7 +18,8 @@ extension Session {
       let count = error.diagnostics.count { $0.severity == .error }
       throw PurserError(
         .pipeline,
-        "\(source.name) has \(count == 1 ? "an error" : "\(count) errors"); mend it, and look with 'purser lint'")
+        "\(source.name) has \(count == 1 ? "an error" : "\(count) errors"); "
+          + (commit == nil ? "mend it, and look with 'purser lint'" : "take a commit in which it is mended"))
     }
   }
 
@@ -27,9 +32,16 @@ extension Session {
   ///
   /// - Throws: `missing` where there is no pipeline file, `usage` for a graph that is not in it, `pipeline` for one that
   ///   cannot be run.
-  func planner() throws -> Planner {
+  /// - Parameter commit: where the files are to be seen as it has them; to plan only.
+  func planner(at commit: CommitFiles? = nil) throws -> Planner {
     var project = try plainProject()
-    guard let (file, source) = try pipelineFile(project) else {
+    guard let (file, source) = try pipelineFile(project, at: commit) else {
+      if let commit {
+        throw PurserError(
+          .missing,
+          "there is no purser.yaml or kptn.yaml in '\(project.root.printable)' \(commit.label); name a commit that "
+            + "has one, or another root with --project")
+      }
       throw PurserError(
         .missing,
         "there is no purser.yaml or kptn.yaml in '\(project.root.printable)'; write one (see 'purser schema'), or put "
@@ -52,12 +64,12 @@ extension Session {
       throw PurserError(.pipeline, "graph '\(graph.name)' of \(name) cannot be run as it is")
     }
     // Warnings are to be shown each time: a plan that is kept would be found without a look at the file.
-    let isClean = findings.isEmpty && file.warnings.isEmpty
+    let isClean = findings.isEmpty && file.warnings.isEmpty && commit == nil
     let keeping = isClean ? keeping(source, project) : nil
-    try project.mapStorageKey(by: file)
+    try project.mapStorageKey(by: file, overlay: commit?.overlay)
     project.pipeline = file.cacheNamespace ?? graph.name
     return Planner(
-      cache: TaskCache(project: project, environment: environment),
+      cache: TaskCache(project: project, environment: environment, overlay: commit?.overlay),
       pipeline: try Pipeline(graph, of: file, named: name, project: project, environment: environment),
       keptAt: keeping)
   }

@@ -5,23 +5,25 @@ import PurserPipeline
 
 let planCommand = CommandSpec(
   name: "plan", summary: "say what 'purser run' would do, and why", operands: "[TASK…]",
-  options: [.flag("force", "as if --force were given to 'run'")], takesOperands: true,
+  options: [
+    .value("at", "COMMIT", "what it would do after a checkout of COMMIT, without one"),
+    .flag("force", "as if --force were given to 'run'"),
+  ],
+  takesOperands: true,
   discussion: """
+    With --at, the pipeline file and everything that git tracks is as COMMIT has it, and all else, such as outputs, as it
+    lies on disk; records and results are those of the present storage key. Nothing is checked out or written. The JSON
+    has the commit's full name as "at".
+
     A task behind one that has to run is listed as 'run' because of it; whether it really does is decided when its
     turn comes: what comes out the same stops there. Exit code 0 whatever is found.
     """
 ) { invocation in
   let session = try Session(invocation)
-  let planner = try session.planner()
-  let (cache, pipeline) = (planner.cache, planner.pipeline)
-  var options = DecisionOptions()
-  options.isForced = invocation.has("force")
-  let plan = try planner.plan(
-    invocation.operands.map(\.escaped), options, isThorough: session.console.isJSON)
-  cache.saveStatCache()
+  let (plan, pipeline, commit) = try session.plan()
   let console = session.console
   if console.isJSON {
-    console.print(plan.json(pipeline))
+    console.print(plan.json(pipeline, at: commit?.commit))
     return 0
   }
   var rows: [[(text: String, style: Console.Style?)]] = []
@@ -33,13 +35,14 @@ let planCommand = CommandSpec(
     rows.append([(pipeline.tasks[place].spec.id, .bold), (entry.word, style), (expected, nil), (why, .dim)])
   }
   let total = plan.entries.count { $0 != nil }
+  let place = commit.map { " " + $0.label } ?? ""
   guard !rows.isEmpty else {
-    console.print(total == 1 ? "The task is fresh." : "All \(total) tasks are fresh.")
+    console.print((total == 1 ? "The task is fresh" : "All \(total) tasks are fresh") + place + ".")
     return 0
   }
   console.print(console.table(["TASK", "WHAT", "ABOUT", "WHY"], rows))
   let stale = plan.entries.count { $0?.isFresh == false }
-  var line = "\(stale) of \(total) tasks are not fresh"
+  var line = "\(stale) of \(total) tasks are not fresh" + place
   if plan.expectedMicroseconds > 0 {
     line += ", about \(Timestamp.duration(microseconds: plan.expectedMicroseconds)) of work"
   }
@@ -52,8 +55,32 @@ let planCommand = CommandSpec(
   return 0
 }
 
+extension Session {
+  /// The plan that is asked for, and the commit that it is for, if one was named.
+  fileprivate func plan() throws -> (plan: Plan, pipeline: Pipeline, commit: CommitFiles?) {
+    var options = DecisionOptions()
+    options.isForced = invocation.has("force")
+    func make(_ commit: CommitFiles?) throws -> (plan: Plan, pipeline: Pipeline, commit: CommitFiles?) {
+      let planner = try planner(at: commit)
+      let plan = try planner.plan(invocation.operands.map(\.escaped), options, isThorough: console.isJSON)
+      planner.cache.saveStatCache()
+      return (plan, planner.pipeline, commit)
+    }
+    guard let reference = invocation.value("at") else { return try make(nil) }
+    for _ in 1...3 {
+      let commit = try CommitFiles(reference, project: plainProject(), environment: environment)
+      let result = try make(commit)
+      guard try commit.isCurrent() else { continue }
+      for warning in commit.warnings { console.warn(warning) }
+      return result
+    }
+    throw PurserError(
+      .busy, "files of the working tree change while they are compared with the commit; try again when they do not")
+  }
+}
+
 extension Plan {
-  fileprivate func json(_ pipeline: Pipeline) -> JSON {
+  fileprivate func json(_ pipeline: Pipeline, at commit: String?) -> JSON {
     let tasks = entries.enumerated().compactMap { place, entry -> JSON? in
       guard let entry else { return nil }
       var members: [(String, JSON)] = [
@@ -65,11 +92,12 @@ extension Plan {
       if let error = entry.error { members.append(("error", .string(error.message))) }
       return .object(members)
     }
-    return .object([
-      ("graph", .string(pipeline.graph)), ("tasks", .array(tasks)),
-      ("expectedMicroseconds", .integer(expectedMicroseconds)),
-      ("criticalPath", .array(criticalPath.map { .string(pipeline.tasks[$0].spec.id) })),
-    ])
+    return .object(
+      (commit.map { [("at", .string($0))] } ?? []) + [
+        ("graph", .string(pipeline.graph)), ("tasks", .array(tasks)),
+        ("expectedMicroseconds", .integer(expectedMicroseconds)),
+        ("criticalPath", .array(criticalPath.map { .string(pipeline.tasks[$0].spec.id) })),
+      ])
   }
 }
 

@@ -1,5 +1,5 @@
 import Glibc
-import PurserHashing
+package import PurserHashing
 package import PurserModel
 import Synchronization
 
@@ -125,7 +125,9 @@ final class CodeFileTable {
     let jobs = numbers.map { number in
       (path: root.appending(path: files[number].path), file: files[number])
     }
-    let results = ParallelMap.map(jobs, workers: hasher.workers) { job in Self.scan(job.path, job.file) }
+    let results = ParallelMap.map(jobs, workers: hasher.workers) { [overlay = hasher.overlay] job in
+      Self.scan(job.path, job.file, overlay)
+    }
     for (number, result) in zip(numbers, results) {
       guard let scanned = result else { throw .changed(files[number].path) }
       // Changed between the two readings: what was scanned is not what was digested.
@@ -142,11 +144,11 @@ final class CodeFileTable {
     }
   }
 
-  private static func scan(_ path: ByteString, _ file: File) -> Scanned? {
+  private static func scan(_ path: ByteString, _ file: File, _ overlay: FileOverlay?) -> Scanned? {
     guard let content = file.content else { return nil }
     var language = file.language
     if file.isLanguageOpen {
-      guard let start = SourceFile.read(path, limit: Language.firstLineLimit) else { return nil }
+      guard let start = SourceFile.read(path, limit: Language.firstLineLimit, in: overlay) else { return nil }
       language = Language(firstBytes: start)
     }
     guard let language else { return Scanned(digest: content.digest, language: nil, references: References()) }
@@ -157,7 +159,7 @@ final class CodeFileTable {
       ]
       return Scanned(digest: content.digest, language: language, references: references)
     }
-    guard let bytes = SourceFile.read(path, limit: Int(scanLimit) + 1) else { return nil }
+    guard let bytes = SourceFile.read(path, limit: Int(scanLimit) + 1, in: overlay) else { return nil }
     return Scanned(
       digest: SHA256.digest(of: bytes), language: language, references: References(of: bytes, in: language))
   }
@@ -172,7 +174,15 @@ extension FileError {
 /// Reads whole source files.
 package enum SourceFile {
   /// The first bytes of a file, up to a limit; `nil` where it cannot be read.
-  package static func read(_ path: ByteString, limit: Int) -> [UInt8]? {
+  ///
+  /// - Parameter overlay: where the file may stand instead of the disk.
+  package static func read(_ path: ByteString, limit: Int, in overlay: FileOverlay? = nil) -> [UInt8]? {
+    switch overlay?.source(of: path, limit: limit) {
+    case .bytes(let bytes)?: return bytes
+    case .disk(let path)?: return read(path, limit: limit)
+    case .missing?: return nil
+    case nil: break
+    }
     let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) }
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }

@@ -18,10 +18,10 @@ extension CodeFollower {
       summaries.summary(.normalForm, of: file.content.digest).flatMap { Self.form($0, file.path) }
     }
     let open = forms.indices.filter { forms[$0] == nil }
-    let root = root
+    let (root, overlay) = (root, hasher.overlay)
     let jobs = open.map { wanted[$0] }
     let made = ParallelMap.map(jobs, workers: hasher.workers) { file in
-      Self.summary(of: root.appending(path: file.path), file.content)
+      Self.summary(of: root.appending(path: file.path), file.content, overlay)
     }
     for (index, summary) in zip(open, made) {
       guard let summary else { throw .changed(wanted[index].path) }
@@ -34,7 +34,9 @@ extension CodeFollower {
   }
 
   /// A digest; or a line and why there is none. `nil` if the file is not what was digested.
-  private static func summary(of path: ByteString, _ content: FileDigest) -> [UInt8]? {
+  private static func summary(
+    of path: ByteString, _ content: FileDigest, _ overlay: FileOverlay?
+  ) -> [UInt8]? {
     var writer = ByteWriter()
     func refuse(_ line: Int, _ message: String) -> [UInt8] {
       writer.append(byte: 0)
@@ -45,7 +47,7 @@ extension CodeFollower {
     guard content.identity.size <= CodeFileTable.scanLimit else {
       return refuse(0, "is too large to be looked through")
     }
-    guard let bytes = SourceFile.read(path, limit: Int(CodeFileTable.scanLimit) + 1),
+    guard let bytes = SourceFile.read(path, limit: Int(CodeFileTable.scanLimit) + 1, in: overlay),
       SHA256.digest(of: bytes) == content.digest
     else { return nil }
     do throws(PythonSyntaxError) {

@@ -1,4 +1,3 @@
-import Glibc
 import PurserHashing
 import PurserModel
 
@@ -42,7 +41,7 @@ final class FolderTable {
     let number = paths.count
     numbers[path] = number
     paths.append(path)
-    listings.append(FolderListing(of: path.isEmpty ? root : root.appending(path: path), cache: hasher.cache))
+    listings.append(FolderListing(of: path.isEmpty ? root : root.appending(path: path), hasher: hasher))
     return number
   }
 
@@ -95,7 +94,7 @@ final class FolderTable {
 
   /// The folder that a file really lies in, links resolved; `nil` outside of the project.
   func realFolder(of path: ByteString) -> ByteString? {
-    Self.realPath(root.appending(path: path)).flatMap { $0.path(relativeTo: root) }?.parentPath
+    hasher.realPath(root.appending(path: path)).flatMap { $0.path(relativeTo: root) }?.parentPath
   }
 
   /// Whether a folder has an entry with such an end. O(entries).
@@ -125,14 +124,14 @@ final class FolderTable {
   func innerPath(_ name: ByteString, in folder: Int) -> ByteString? {
     let path = paths[folder].appending(path: name)
     guard let listing = listings[folder], listing.entries[name] != .some(.directory) else { return path }
-    guard let real = Self.realPath(root.appending(path: path)).flatMap({ $0.path(relativeTo: root) }) else {
+    guard let real = hasher.realPath(root.appending(path: path)).flatMap({ $0.path(relativeTo: root) }) else {
       return path
     }
     var above = paths[folder]
     var links = 0
     while true {
       let realAbove =
-        above.isEmpty ? "" : Self.realPath(root.appending(path: above)).flatMap { $0.path(relativeTo: root) }
+        above.isEmpty ? "" : hasher.realPath(root.appending(path: above)).flatMap { $0.path(relativeTo: root) }
       if realAbove == real { return above }
       if realAbove != nil, realAbove != above { links += 1 }
       if above.isEmpty { return links > Self.maximumLinks ? nil : path }
@@ -146,8 +145,8 @@ final class FolderTable {
   private func target(of path: ByteString, isLink: Bool) -> Entry? {
     if let known = resolved[path] { return known }
     var entry: Entry?
-    if let real = Self.realPath(root.appending(path: path)),
-      let identity = try? FileIdentity.of(path: real, followLinks: true)
+    if let real = hasher.realPath(root.appending(path: path)),
+      let identity = try? hasher.identity(of: real, followLinks: true)
     {
       if !real.isWithin(root) {
         entry = .outside
@@ -159,11 +158,5 @@ final class FolderTable {
     }
     resolved[path] = .some(entry)
     return entry
-  }
-
-  private static func realPath(_ path: ByteString) -> ByteString? {
-    guard let found = path.withCString({ realpath($0, nil) }) else { return nil }
-    defer { free(found) }
-    return ByteString(UnsafeBufferPointer(start: found, count: strlen(found)).lazy.map { UInt8(bitPattern: $0) })
   }
 }

@@ -57,9 +57,11 @@ final class PythonOutlineTable {
         unread.append(number)
       }
     }
-    let root = root
+    let (root, overlay) = (root, hasher.overlay)
     let jobs = unread.map { (path: root.appending(path: files.files[$0].path), content: files.files[$0].content) }
-    let made = ParallelMap.map(jobs, workers: hasher.workers) { job in Self.summary(of: job.path, job.content) }
+    let made = ParallelMap.map(jobs, workers: hasher.workers) { job in
+      Self.summary(of: job.path, job.content, overlay)
+    }
     for (number, summary) in zip(unread, made) {
       guard let summary, let digest = files.files[number].content?.digest, let entry = entry(of: summary) else {
         throw .changed(files.files[number].path)
@@ -70,12 +72,14 @@ final class PythonOutlineTable {
   }
 
   /// An outline; or a line and why there is none. `nil` if the file is not what was digested.
-  private static func summary(of path: ByteString, _ content: FileDigest?) -> [UInt8]? {
+  private static func summary(
+    of path: ByteString, _ content: FileDigest?, _ overlay: FileOverlay?
+  ) -> [UInt8]? {
     guard let content else { return nil }
     guard content.identity.size <= CodeFileTable.scanLimit else {
       return refusal(References.Remark(line: 0, "is too large to be looked through"))
     }
-    guard let bytes = SourceFile.read(path, limit: Int(CodeFileTable.scanLimit) + 1),
+    guard let bytes = SourceFile.read(path, limit: Int(CodeFileTable.scanLimit) + 1, in: overlay),
       SHA256.digest(of: bytes) == content.digest
     else { return nil }
     do throws(PythonSyntaxError) {

@@ -21,13 +21,19 @@ package struct FileDigest: Sendable, Hashable {
 /// `unstable`. Symbolic links are followed; only regular files have a digest.
 package struct FileHasher: Sendable {
   package let cache: StatCache
+  /// What differs from the disk; `nil` for files as they are.
+  package let overlay: FileOverlay?
   private let requestedWorkers: Int?
 
   /// - Parameter workers: threads for many files; the number of processors if `nil`.
-  package init(cache: StatCache, workers: Int? = nil) {
+  package init(cache: StatCache, workers: Int? = nil, overlay: FileOverlay? = nil) {
     self.cache = cache
+    self.overlay = overlay
     requestedWorkers = workers.map { max(1, $0) }
   }
+
+  /// Of files as they are.
+  var plain: FileHasher { FileHasher(cache: cache, workers: requestedWorkers) }
 
   /// Asked of the system only where it matters: three system calls, which a hit can do without.
   package var workers: Int { requestedWorkers ?? WorkerThreads.processors }
@@ -36,12 +42,14 @@ package struct FileHasher: Sendable {
   ///
   /// - Throws: `missing`, `unreadable`, `notAFile`, `unstable` or `io`.
   package func digest(of path: ByteString) throws(FileError) -> FileDigest {
-    try digest(of: path, identity: FileIdentity.of(path: path, followLinks: true))
+    if let overlay { return try digest(of: path, in: overlay) }
+    return try digest(of: path, identity: FileIdentity.of(path: path, followLinks: true))
   }
 
   /// As ``digest(of:)``, when the caller has just asked for the identity (following links): no system call on a hit.
   package func digest(of path: ByteString, identity: FileIdentity) throws(FileError) -> FileDigest {
     if let digest = cache.digest(for: identity) { return FileDigest(identity: identity, digest: digest) }
+    if let overlay { return try digest(of: path, in: overlay) }
     return try read(path, identity)
   }
 
@@ -70,6 +78,7 @@ package struct FileHasher: Sendable {
 
   /// The digests of many files on all processors, in the order of `paths`; one file's error is no other's.
   package func digests(of paths: [ByteString]) -> [Result<FileDigest, FileError>] {
+    if let overlay { return digests(of: paths, in: overlay) }
     // Looking at a file costs 1–3 µs and starting a thread 25: up to here the caller looks at all of them first.
     if paths.count <= 256 {
       var results = paths.map { path in identityAndCached(path) }

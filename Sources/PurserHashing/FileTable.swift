@@ -37,7 +37,7 @@ package struct FileTable: Sendable {
 
   private static func look(at path: ByteString, _ hasher: FileHasher) -> Result<Look, FileError> {
     Result { () throws(FileError) in
-      let identity = try FileIdentity.of(path: path, followLinks: false)
+      let identity = try hasher.identity(of: path, followLinks: false)
       guard identity.kind == .file else { return Look(identity: identity, digest: nil) }
       let file = try hasher.digest(of: path, identity: identity)
       return Look(identity: file.identity, digest: file.digest)

@@ -11,6 +11,25 @@ package struct FolderListing: Sendable {
   /// The kind of each entry; `nil` where the file system does not say. Links are not followed.
   package var entries: [ByteString: FileIdentity.Kind?]
 
+  /// Lists a folder as a hasher sees it; see ``init(of:cache:)``.
+  package init?(of path: ByteString, hasher: FileHasher) {
+    guard let overlay = hasher.overlay else {
+      self.init(of: path, cache: hasher.cache)
+      return
+    }
+    guard let identity = try? overlay.identity(of: path, followLinks: true),
+      let found = try? overlay.entries(of: path)
+    else { return nil }
+    self.init(
+      identity: identity, isSettled: false, entries: Dictionary(uniqueKeysWithValues: found.map { ($0.name, $0.kind) }))
+  }
+
+  private init(identity: FileIdentity, isSettled: Bool, entries: [ByteString: FileIdentity.Kind?]) {
+    self.identity = identity
+    self.isSettled = isSettled
+    self.entries = entries
+  }
+
   /// Lists a folder, following links; `nil` where there is none that can be read. O(entries).
   package init?(of path: ByteString, cache: StatCache) {
     let began = cache.clock.now()

@@ -13,13 +13,78 @@ extension Glob {
   /// - Returns: paths relative to `root`, absolute outside of it; none where the literal beginning does not exist.
   /// - Throws: `missing` if there is no root, `unreadable` or `io` for a folder on the way, `notAFile` for a matching
   ///   FIFO, socket or device.
-  package func expand(root: ByteString, filter: PathFilter) throws(FileError) -> [ByteString] {
+  package func expand(
+    root: ByteString, filter: PathFilter, overlay: FileOverlay? = nil
+  ) throws(FileError) -> [ByteString] {
     var found: Set<ByteString> = []
     for alternative in alternatives {
-      let walk = isAbsolute ? alternative.below(root) ?? (alternative, "/", true) : (alternative, root, false)
-      try GlobWalk(path: walk.0, filter: filter, isAbsolute: walk.2).run(from: walk.1) { found.insert($0) }
+      let (path, start, isAbsolute) =
+        isAbsolute ? alternative.below(root) ?? (alternative, "/", true) : (alternative, root, false)
+      if let overlay {
+        let folder = OverlayFolder(overlay: overlay, path: start)
+        try GlobWalk(path: path, filter: filter, isAbsolute: isAbsolute).run(from: folder) { found.insert($0) }
+        continue
+      }
+      let folder = try start.withPath { cPath throws(FileError) in
+        try DirectoryHandle(in: AT_FDCWD, name: cPath, followLinks: true) { start }
+      }
+      try GlobWalk(path: path, filter: filter, isAbsolute: isAbsolute).run(from: folder) { found.insert($0) }
     }
     return found.sorted()
+  }
+}
+
+/// A folder that a pattern is walked through.
+private protocol GlobFolder {
+  /// Calls `body` with each entry's name and kind (`nil`: the file system does not say).
+  func list(
+    path: () -> ByteString, _ body: (UnsafeBufferPointer<UInt8>, FileIdentity.Kind?) throws(FileError) -> Void
+  ) throws(FileError)
+
+  /// What an entry is.
+  func kind(of name: [CChar], followLinks: Bool, _ path: ByteString) throws(FileError) -> FileIdentity.Kind
+
+  /// A folder in this one.
+  func folder(_ name: [CChar], followLinks: Bool, _ path: ByteString) throws(FileError) -> Self
+}
+
+extension DirectoryHandle: GlobFolder {
+  func kind(of name: [CChar], followLinks: Bool, _ path: ByteString) throws(FileError) -> FileIdentity.Kind {
+    try name.withTerminated { name throws(FileError) in
+      try Location(directory: descriptor, name: name, followsLinks: followLinks).identity { path }.kind
+    }
+  }
+
+  func folder(_ name: [CChar], followLinks: Bool, _ path: ByteString) throws(FileError) -> DirectoryHandle {
+    try name.withTerminated { name throws(FileError) in
+      try DirectoryHandle(in: descriptor, name: name, followLinks: followLinks) { path }
+    }
+  }
+}
+
+/// A folder as an overlay has it.
+private struct OverlayFolder: GlobFolder {
+  let overlay: FileOverlay
+  let path: ByteString
+
+  private func inner(_ name: [CChar]) -> ByteString {
+    path.appending(path: ByteString(name.dropLast().map { UInt8(bitPattern: $0) }))
+  }
+
+  func list(
+    path: () -> ByteString, _ body: (UnsafeBufferPointer<UInt8>, FileIdentity.Kind?) throws(FileError) -> Void
+  ) throws(FileError) {
+    for (name, kind) in try overlay.entries(of: self.path) {
+      try name.bytes.withUnsafeBufferPointer { name throws(FileError) in try body(name, kind) }
+    }
+  }
+
+  func kind(of name: [CChar], followLinks: Bool, _ path: ByteString) throws(FileError) -> FileIdentity.Kind {
+    try overlay.identity(of: inner(name), followLinks: followLinks).kind
+  }
+
+  func folder(_ name: [CChar], followLinks: Bool, _ path: ByteString) throws(FileError) -> OverlayFolder {
+    OverlayFolder(overlay: overlay, path: inner(name))
   }
 }
 
@@ -38,32 +103,27 @@ extension GlobPath {
 }
 
 /// A walk along one pattern.
-private struct GlobWalk {
+private struct GlobWalk<Folder: GlobFolder> {
   let path: GlobPath
   let filter: PathFilter
   let isAbsolute: Bool
 
   /// A folder to be looked into: opened only then, relative to its parent.
   private struct Waiting {
-    var parent: DirectoryHandle
+    var parent: Folder
     var name: [CChar]
     var path: ByteString
     var state: GlobPath.State
     var followLinks: Bool
   }
 
-  func run(from root: ByteString, found: (ByteString) -> Void) throws(FileError) {
+  func run(from root: Folder, found: (ByteString) -> Void) throws(FileError) {
     var waiting: [Waiting] = []
-    let handle = try root.withPath { cPath throws(FileError) in
-      try DirectoryHandle(in: AT_FDCWD, name: cPath, followLinks: true) { root }
-    }
-    try look(into: handle, isAbsolute ? "/" : "", path.start, &waiting, found)
+    try look(into: root, isAbsolute ? "/" : "", path.start, &waiting, found)
     while let next = waiting.popLast() {
       do throws(FileError) {
-        let handle = try next.name.withTerminated { name throws(FileError) in
-          try DirectoryHandle(in: next.parent.descriptor, name: name, followLinks: next.followLinks) { next.path }
-        }
-        try look(into: handle, next.path, next.state, &waiting, found)
+        let folder = try next.parent.folder(next.name, followLinks: next.followLinks, next.path)
+        try look(into: folder, next.path, next.state, &waiting, found)
       } catch  where error.code == .missing || error.errno == ELOOP {
         // It was removed or replaced since its parent was listed.
         continue
@@ -72,7 +132,7 @@ private struct GlobWalk {
   }
 
   private func look(
-    into folder: DirectoryHandle, _ folderPath: ByteString, _ state: GlobPath.State, _ waiting: inout [Waiting],
+    into folder: Folder, _ folderPath: ByteString, _ state: GlobPath.State, _ waiting: inout [Waiting],
     _ found: (ByteString) -> Void
   ) throws(FileError) {
     let scope = filter.scope(of: folderPath)
@@ -91,7 +151,7 @@ private struct GlobWalk {
   }
 
   private func visit(
-    _ name: UnsafeBufferPointer<UInt8>, _ kind: FileIdentity.Kind?, _ folder: DirectoryHandle,
+    _ name: UnsafeBufferPointer<UInt8>, _ kind: FileIdentity.Kind?, _ folder: Folder,
     _ folderPath: ByteString, _ scope: PathFilter.Scope, _ state: GlobPath.State, _ waiting: inout [Waiting],
     _ found: (ByteString) -> Void
   ) throws(FileError) {
@@ -122,12 +182,10 @@ private struct GlobWalk {
 
   /// What an entry is; `nil` if it is not there (any more).
   private func kind(
-    _ name: [CChar], _ folder: DirectoryHandle, _ path: ByteString, followLinks: Bool
+    _ name: [CChar], _ folder: Folder, _ path: ByteString, followLinks: Bool
   ) throws(FileError) -> FileIdentity.Kind? {
     do throws(FileError) {
-      return try name.withTerminated { name throws(FileError) in
-        try Location(directory: folder.descriptor, name: name, followsLinks: followLinks).identity { path }.kind
-      }
+      return try folder.kind(of: name, followLinks: followLinks, path)
     } catch  where error.code == .missing || error.errno == ELOOP {
       return nil
     }

@@ -24,8 +24,8 @@ package struct TreeHasher: Sendable {
   /// - Complexity: two system calls a folder and one a file, when nothing changed.
   package func tree(at directory: ByteString, excluding filter: PathFilter) throws(FileError) -> Tree {
     let (path, relative) = resolve(directory)
-    let realRoot = Self.realPath(projectRoot)
-    let realTree = Self.realPath(path)
+    let realRoot = hasher.realPath(projectRoot)
+    let realTree = hasher.realPath(path)
     let boundary = TreeBoundary(project: realRoot, tree: realTree, filter: filter)
     let walk = TreeWalk(hasher: hasher, filter: filter, boundary: boundary)
     try walk.run(path: path, relativePath: relative)

@@ -65,7 +65,7 @@ struct TreeLinkResolver {
 
   private mutating func target(_ path: ByteString) throws(FileError) -> Target {
     if let known = targets[path] { return known }
-    let identity = try FileIdentity.of(path: boundary.path(path), followLinks: false)
+    let identity = try hasher.identity(of: boundary.path(path), followLinks: false)
     let target: Target
     switch identity.kind {
     case .directory:

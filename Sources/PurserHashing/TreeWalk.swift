@@ -56,16 +56,18 @@ final class TreeWalk: @unchecked Sendable {
   var digest: Digest? { collected.withLock { $0.digest } }
 
   func run(path: ByteString, relativePath: ByteString) throws(FileError) {
-    let handle = try path.withPath { cPath throws(FileError) in
-      try DirectoryHandle(in: AT_FDCWD, name: cPath, followLinks: true) { relativePath.isEmpty ? path : relativePath }
-    }
-    top = relativePath
+    let top = TreeFolder(parent: nil, index: 0, path: relativePath)
+    self.top = relativePath
     let threads = WorkerThreads()
     let worker = TreeWorker(walk: self)
     worker.whenBusy = { [hasher] in
       for _ in 1..<hasher.workers { threads.start { TreeWorker(walk: self).work() } }
     }
-    worker.list(TreeFolder(parent: nil, index: 0, path: relativePath), handle)
+    do throws(FileError) {
+      try worker.list(top, at: path, in: hasher.overlay)
+    } catch {
+      fail(error)
+    }
     worker.work()
     threads.join()
     if let failure = failure.withLock({ $0 }) { throw failure }

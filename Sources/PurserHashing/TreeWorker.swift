@@ -71,6 +71,57 @@ final class TreeWorker {
     }
   }
 
+  /// Begins with a folder by its path: the top of a walk, or what lies below changes of an overlay. Folders that have
+  /// such are walked here and now, by one thread; there are few.
+  func list(_ folder: TreeFolder, at path: ByteString, in overlay: FileOverlay?) throws(FileError) {
+    var path = path
+    if let overlay {
+      guard let real = try overlay.unchangedFolder(path) else { return try listChanged(folder, path, overlay) }
+      path = real
+    }
+    let handle = try path.withPath { cPath throws(FileError) in
+      try DirectoryHandle(in: AT_FDCWD, name: cPath, followLinks: true) { folder.path.isEmpty ? path : folder.path }
+    }
+    list(folder, handle)
+  }
+
+  private func listChanged(_ folder: TreeFolder, _ path: ByteString, _ overlay: FileOverlay) throws(FileError) {
+    var listing = TreeFolder.Listing()
+    let scope = walk.filter.scope(of: folder.path)
+    for (name, kind) in try overlay.entries(of: path) {
+      var known = kind
+      if known == nil { known = try overlay.identity(of: path.appending(path: name), followLinks: false).kind }
+      guard let kind = known else { continue }
+      name.bytes.withUnsafeBufferPointer { bytes in
+        if !scope.skips(bytes, isDirectory: kind == .directory, path: { folder.path.appending(bytes) }) {
+          listing.append(bytes, kind)
+        }
+      }
+    }
+    folder.adopt(listing)
+    for index in 0..<folder.count {
+      let inner = path.appending(folder.name(index))
+      switch folder.kind(index) {
+      case .directory:
+        folder.unfinished.add(1, ordering: .relaxed)
+        try list(TreeFolder(parent: folder, index: index, path: folder.path(of: index)), at: inner, in: overlay)
+      case .file:
+        do throws(FileError) {
+          let file = try walk.hasher.digest(of: inner)
+          folder.set(file.identity, at: index)
+          folder.set(file.digest, at: index)
+        } catch {
+          var named = error
+          named.path = folder.path(of: index)
+          throw named
+        }
+      case .symbolicLink: lookAtLink(folder, index, try overlay.linkText(of: inner).bytes)
+      case let kind: throw .notAFile(kind, path: folder.path(of: index))
+      }
+    }
+    finishPart(of: folder)
+  }
+
   /// Reads a folder's listing, and makes tasks of it.
   func list(_ folder: TreeFolder, _ handle: DirectoryHandle) {
     attempt { () throws(FileError) in
@@ -106,7 +157,9 @@ final class TreeWorker {
       looked += 1
       switch folder.kind(index) {
       case .file: try lookAtFile(folder, handle, index)
-      case .symbolicLink: try lookAtLink(folder, handle, index)
+      case .symbolicLink:
+        let text = try handle.linkText(folder.cName(index)) { folder.path(of: index) }
+        lookAtLink(folder, index, text)
       case .directory: continue
       case let kind: throw .notAFile(kind, path: folder.path(of: index))
       }
@@ -157,9 +210,8 @@ final class TreeWorker {
     folder.set(file.digest, at: index)
   }
 
-  private func lookAtLink(_ folder: TreeFolder, _ handle: DirectoryHandle, _ index: Int) throws(FileError) {
-    let text = try handle.linkText(folder.cName(index)) { folder.path(of: index) }
-    let target = TreeHasher.realPath(walk.boundary.path(folder.path(of: index)))
+  private func lookAtLink(_ folder: TreeFolder, _ index: Int, _ text: [UInt8]) {
+    let target = walk.hasher.realPath(walk.boundary.path(folder.path(of: index)))
       .flatMap(walk.boundary.contentPath)
       .flatMap { walk.linksByText && walk.contains($0) ? nil : $0 }
     if let target {

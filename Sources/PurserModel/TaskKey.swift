@@ -14,8 +14,25 @@ public struct TaskKey: Sendable, Hashable {
     self.task = task
   }
 
+  /// By bytes: names that Swift takes for equal, such as an accented letter in one character or in two, are two.
+  public static func == (left: TaskKey, right: TaskKey) -> Bool {
+    left.task.utf8.elementsEqual(right.task.utf8) && left.storageKey.utf8.elementsEqual(right.storageKey.utf8)
+      && left.pipeline.utf8.elementsEqual(right.pipeline.utf8)
+  }
+
   /// The same place with another task.
   public func naming(_ task: String) -> TaskKey {
     TaskKey(storageKey: storageKey, pipeline: pipeline, task: task)
+  }
+}
+
+extension TaskKey: Comparable {
+  /// By bytes, too: storage key, pipeline, task.
+  public static func < (left: TaskKey, right: TaskKey) -> Bool {
+    for part in [\TaskKey.storageKey, \.pipeline, \.task] {
+      let (left, right) = (left[keyPath: part].utf8, right[keyPath: part].utf8)
+      if !left.elementsEqual(right) { return left.lexicographicallyPrecedes(right) }
+    }
+    return false
   }
 }

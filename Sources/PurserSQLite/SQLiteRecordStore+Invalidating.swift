@@ -44,44 +44,87 @@ extension SQLiteRecordStore {
     }
   }
 
+  /// Whatever is meant, sorted. O(hits).
   private static func hits(
     of request: InvalidationRequest, isTakingBack: Bool = false, _ connection: Connection
   ) throws(StoreError) -> [TaskKey] {
-    var keys: [TaskKey] = []
+    let named = try named(by: request, isTakingBack, connection)
+    return (request.includesDownstream ? named + (try followers(of: named, connection)) : named).sorted()
+  }
+
+  /// The tasks themselves, and the same on other storage keys, as asked. On all keys, also those whose records are gone and
+  /// whose results are not; marks are found without a record too.
+  private static func named(
+    by request: InvalidationRequest, _ isTakingBack: Bool, _ connection: Connection
+  ) throws(StoreError) -> [TaskKey] {
+    let tables = isTakingBack ? ["tasks", "invalidations"] : ["tasks"]
+    var found: [TaskKey] = []
     var seen: Set<TaskKey> = []
-    for key in request.keys {
-      for hit in try reach(of: key, request, isTakingBack, connection) where seen.insert(hit).inserted {
-        keys.append(hit)
+    func add(_ key: TaskKey) { if seen.insert(key).inserted { found.append(key) } }
+    func isKnown(_ key: TaskKey) throws(StoreError) -> Bool {
+      for table in tables {
+        let row = try connection.integer(
+          "SELECT 1 FROM \(table) WHERE storage_key = ? AND pipeline = ? AND task_id = ?", key.values)
+        if row != nil { return true }
       }
+      return false
     }
+    guard request.allKeys else {
+      for key in request.keys where try isKnown(key) { add(key) }
+      return found
+    }
+    var storageKeys: [String] = []
+    for table in tables { storageKeys += try Self.storageKeys(in: table, connection) }
+    var isDone: Set<TaskKey> = []
+    for key in request.keys where isDone.insert(key.onNoStorageKey).inserted {
+      for storageKey in storageKeys {
+        let key = TaskKey(storageKey: storageKey, pipeline: key.pipeline, task: key.task)
+        if try isKnown(key) { add(key) }
+      }
+      var statement = try connection.statement(
+        "SELECT DISTINCT storage_key, pipeline, task_id FROM action_results WHERE pipeline = ? AND task_id = ?")
+      try statement.bind([.text(key.pipeline), .text(key.task)])
+      for key in try taskKeys(&statement) { add(key) }
+    }
+    return found
+  }
+
+  /// From one key to the next by the index, not through all rows.
+  private static func storageKeys(in table: String, _ connection: Connection) throws(StoreError) -> [String] {
+    var statement = try connection.statement(
+      """
+      WITH RECURSIVE k(storage_key) AS (
+        SELECT min(storage_key) FROM \(table)
+        UNION ALL
+        SELECT (SELECT min(t.storage_key) FROM \(table) t WHERE t.storage_key > k.storage_key) FROM k
+          WHERE k.storage_key IS NOT NULL
+      )
+      SELECT storage_key FROM k WHERE storage_key IS NOT NULL
+      """)
+    var keys: [String] = []
+    while try statement.step() { keys.append(statement.text(0) ?? "") }
     return keys
   }
 
-  /// The task itself, what follows it, and the same on other storage keys, as asked. On all keys, also those whose
-  /// records are gone and whose results are not; marks are found without a record too.
-  private static func reach(
-    of key: TaskKey, _ request: InvalidationRequest, _ isTakingBack: Bool, _ connection: Connection
-  ) throws(StoreError) -> [TaskKey] {
+  /// Everything that depends on tasks, as recorded, but for these. Without statistics SQLite takes the wrong index: all
+  /// dependencies of a pipeline would be looked through for each task.
+  private static func followers(of tasks: [TaskKey], _ connection: Connection) throws(StoreError) -> [TaskKey] {
     var statement = try connection.statement(
       """
-      WITH RECURSIVE hit(storage_key, pipeline, task_id) AS (
-        SELECT storage_key, pipeline, task_id FROM tasks
-          WHERE (?4 OR storage_key = ?1) AND pipeline = ?2 AND task_id = ?3
-        UNION
-        SELECT storage_key, pipeline, task_id FROM action_results WHERE ?4 AND pipeline = ?2 AND task_id = ?3
-        UNION
-        SELECT storage_key, pipeline, task_id FROM invalidations
-          WHERE ?6 AND (?4 OR storage_key = ?1) AND pipeline = ?2 AND task_id = ?3
-        UNION
-        SELECT d.storage_key, d.pipeline, d.task_id FROM hit h JOIN task_dependencies d
-          ON d.storage_key = h.storage_key AND d.pipeline = h.pipeline AND d.depends_on_task_id = h.task_id
-          WHERE ?5
-      )
-      SELECT storage_key, pipeline, task_id FROM hit ORDER BY 1, 2, 3
+      SELECT storage_key, pipeline, task_id FROM task_dependencies INDEXED BY idx_task_dependencies_upstream
+      WHERE storage_key = ? AND pipeline = ? AND depends_on_task_id = ?
       """)
-    try statement.bind(
-      key.values + [request.allKeys, request.includesDownstream, isTakingBack].map { .integer($0 ? 1 : 0) })
-    return try taskKeys(&statement)
+    var seen = Set(tasks)
+    var found: [TaskKey] = []
+    var waiting = tasks
+    while let key = waiting.popLast() {
+      try statement.bind(key.values)
+      for follower in try taskKeys(&statement) where seen.insert(follower).inserted {
+        found.append(follower)
+        waiting.append(follower)
+      }
+    }
+    return found
   }
 
   private static func taskKeys(_ statement: inout Statement) throws(StoreError) -> [TaskKey] {
@@ -108,7 +151,7 @@ extension SQLiteRecordStore {
   ) throws(StoreError) {
     let last = try connection.integer("SELECT coalesce(max(id), 0) FROM all_keys_marks") ?? 0
     var seen: Set<TaskKey> = []
-    for key in keys where seen.insert(TaskKey(storageKey: "", pipeline: key.pipeline, task: key.task)).inserted {
+    for key in keys where seen.insert(key.onNoStorageKey).inserted {
       try connection.run(
         """
         INSERT INTO all_keys_marks (pipeline, task_id, run_horizon, invalidated_at, invalidated_by, why)
@@ -137,12 +180,38 @@ extension SQLiteRecordStore {
         JOIN item_results r ON r.content_key = p.content_key
       WHERE m.id > ?1 AND (r.invalidated_at IS NULL OR r.id IN (SELECT item_result_id FROM void_item_results))
       """, [.integer(last)])
+    try voidListedItems(of: keys, since: last, connection)
     for (table, links, column) in voidTables {
       try connection.run(
         """
         UPDATE \(table) SET invalidated_at = ?
         WHERE invalidated_at IS NULL AND id IN (SELECT \(column) FROM \(links) WHERE mark_id > ?)
         """, [.text(mark.at), .integer(last)])
+    }
+  }
+
+  /// Of items that were put back from another task, only the list tells.
+  private static func voidListedItems(
+    of keys: [TaskKey], since last: Int64, _ connection: Connection
+  ) throws(StoreError) {
+    var known: Set<Digest> = []
+    do {
+      var statement = try connection.statement("SELECT DISTINCT content_key FROM item_results")
+      while try statement.step() { if let key = statement.digest(0) { known.insert(key) } }
+    }
+    guard !known.isEmpty else { return }
+    for key in keys {
+      // A list that is damaged tells nothing; the mark stands all the same.
+      let listed = (try? items(of: key, connection)) ?? []
+      for contentKey in Set(listed.lazy.compactMap(\.contentKey)).intersection(known) {
+        try connection.run(
+          """
+          INSERT OR IGNORE INTO void_item_results (item_result_id, mark_id)
+          SELECT r.id, m.id FROM item_results r JOIN all_keys_marks m ON m.pipeline = ?2 AND m.task_id = ?3 AND m.id > ?1
+          WHERE r.content_key = ?4
+            AND (r.invalidated_at IS NULL OR r.id IN (SELECT item_result_id FROM void_item_results))
+          """, [.integer(last), .text(key.pipeline), .text(key.task), .digest(contentKey)])
+      }
     }
   }
 
@@ -210,27 +279,20 @@ extension SQLiteRecordStore {
   package func takeBack(_ request: InvalidationRequest) throws(StoreError) -> [StandingMark] {
     if request.isTrial {
       return try read(else: []) { connection throws(StoreError) in
-        let keys = try Self.hits(of: request, isTakingBack: true, connection)
-        guard request.allKeys else { return try Self.last(of: keys, connection) }
-        var marks: [StandingMark] = []
-        for mark in try Self.lastOnAllKeys(of: keys, connection) {
-          marks += try Self.standing(mark, among: keys, connection)
-        }
-        return marks
+        guard request.allKeys else { return try Self.marks(of: request, connection) }
+        return try Self.standing(Self.marksOnAllKeys(of: request, connection), request, connection)
       }
     }
     return try write { connection throws(StoreError) in
-      let keys = try Self.hits(of: request, isTakingBack: true, connection)
-      var taken: [StandingMark] = []
+      var taken: [StandingMark]
       if request.allKeys {
-        for mark in try Self.lastOnAllKeys(of: keys, connection) {
-          taken += try Self.standing(mark, among: keys, connection)
-          try Self.takeBack(mark, connection)
-        }
+        let marks = try Self.marksOnAllKeys(of: request, connection)
+        taken = try Self.standing(marks, request, connection)
+        for mark in marks { try Self.free(mark, connection) }
       } else {
-        taken = try Self.last(of: keys, connection).filter { !$0.isOnAllKeys }
-        for mark in taken { try Self.reveal(mark.key, connection) }
+        taken = try Self.marks(of: request, connection).filter { !$0.isOnAllKeys }
       }
+      for mark in taken { try Self.remove(mark, connection) }
       for mark in taken {
         try Self.logMark(
           "REVALIDATED", mark.key,
@@ -251,91 +313,125 @@ extension SQLiteRecordStore {
   /// A mark on all keys, as it stands for a task of a pipeline.
   private struct AllKeysMark {
     var id: Int64
-    var pipeline: String
-    var task: String
+    /// On no storage key.
+    var task: TaskKey
     var mark: Invalidation
   }
 
-  /// The mark that stands for each of these tasks.
-  private static func last(of keys: [TaskKey], _ connection: Connection) throws(StoreError) -> [StandingMark] {
-    var marks: [StandingMark] = []
-    var statement = try connection.statement(
-      """
-      SELECT invalidated_at, invalidated_by, why, on_all_keys FROM invalidations
-      WHERE storage_key = ? AND pipeline = ? AND task_id = ?
-      """)
-    for key in keys {
-      try statement.bind(key.values)
-      guard try statement.step() else { continue }
-      marks.append(
-        StandingMark(
-          key: key,
-          mark: Invalidation(at: statement.text(0) ?? "", by: statement.text(1) ?? "", why: statement.text(2) ?? ""),
-          isOnAllKeys: statement.integer(3) != 0))
-    }
-    return marks
-  }
-
-  /// The last mark on all keys of each task, whatever storage keys it was hit on.
-  private static func lastOnAllKeys(
-    of keys: [TaskKey], _ connection: Connection
-  ) throws(StoreError) -> [AllKeysMark] {
-    var marks: [AllKeysMark] = []
-    var seen: Set<TaskKey> = []
-    var statement = try connection.statement(
-      """
-      SELECT id, invalidated_at, invalidated_by, why FROM all_keys_marks WHERE pipeline = ? AND task_id = ?
-      ORDER BY id DESC LIMIT 1
-      """)
-    for key in keys where seen.insert(TaskKey(storageKey: "", pipeline: key.pipeline, task: key.task)).inserted {
-      try statement.bind([.text(key.pipeline), .text(key.task)])
-      guard try statement.step() else { continue }
-      marks.append(
-        AllKeysMark(
-          id: statement.integer(0), pipeline: key.pipeline, task: key.task,
-          mark: Invalidation(at: statement.text(1) ?? "", by: statement.text(2) ?? "", why: statement.text(3) ?? "")))
-    }
-    return marks
-  }
-
-  /// Where a mark on all keys stands, or is covered by a later one.
-  private static func standing(
-    _ mark: AllKeysMark, among keys: [TaskKey], _ connection: Connection
+  /// The mark that stands for each task that is named; of what follows one, the mark that was made by the same call,
+  /// wherever it stands: another one says something else, and is not meant.
+  private static func marks(
+    of request: InvalidationRequest, _ connection: Connection
   ) throws(StoreError) -> [StandingMark] {
-    var statement = try connection.statement(
-      """
-      SELECT storage_key, pipeline, task_id FROM invalidations
-        WHERE pipeline = ?1 AND task_id = ?2 AND on_all_keys AND invalidated_at = ?3
-      UNION
-      SELECT storage_key, pipeline, task_id FROM earlier_invalidations
-        WHERE pipeline = ?1 AND task_id = ?2 AND on_all_keys AND invalidated_at = ?3
-      ORDER BY 1
-      """)
-    try statement.bind([.text(mark.pipeline), .text(mark.task), .text(mark.mark.at)])
-    var found = try taskKeys(&statement)
-    // Where the keys that it was made on are gone, it stands for their results, and for keys to come.
-    if found.isEmpty { found = keys.filter { $0.pipeline == mark.pipeline && $0.task == mark.task } }
-    return found.map { StandingMark(key: $0, mark: mark.mark, isOnAllKeys: true) }
+    let named = try named(by: request, true, connection)
+    var marks: [StandingMark] = []
+    for key in named {
+      if let mark = try mark(of: key, connection) { marks.append(mark) }
+    }
+    if request.includesDownstream {
+      let isNamed = Set(named)
+      for (time, causes) in Dictionary(grouping: marks, by: \.mark.at) {
+        for key in try followers(of: causes.map(\.key), connection) where !isNamed.contains(key) {
+          if let mark = try mark(of: key, madeAt: time, connection) { marks.append(mark) }
+        }
+      }
+    }
+    return marks.sorted { $0.key < $1.key }
   }
 
-  private static func takeBack(_ mark: AllKeysMark, _ connection: Connection) throws(StoreError) {
-    let values: [SQLValue] = [.text(mark.pipeline), .text(mark.task), .text(mark.mark.at)]
-    try connection.run(
+  /// A task's mark: that which stands, or that of a time.
+  private static func mark(
+    of key: TaskKey, madeAt time: String? = nil, _ connection: Connection
+  ) throws(StoreError) -> StandingMark? {
+    let columns = "SELECT invalidated_at, invalidated_by, why, on_all_keys FROM"
+    let condition = "WHERE storage_key = ?1 AND pipeline = ?2 AND task_id = ?3"
+    var statement = try connection.statement(
+      time == nil
+        ? "\(columns) invalidations \(condition)"
+        : """
+        \(columns) invalidations \(condition) AND invalidated_at = ?4
+        UNION ALL \(columns) earlier_invalidations \(condition) AND invalidated_at = ?4
+        """)
+    try statement.bind(key.values + (time.map { [.text($0)] } ?? []))
+    guard try statement.step() else { return nil }
+    return StandingMark(
+      key: key,
+      mark: Invalidation(at: statement.text(0) ?? "", by: statement.text(1) ?? "", why: statement.text(2) ?? ""),
+      isOnAllKeys: statement.integer(3) != 0)
+  }
+
+  /// As ``marks(of:_:)``: the last mark on all keys of each task that is named, and what the same calls made of what
+  /// follows.
+  private static func marksOnAllKeys(
+    of request: InvalidationRequest, _ connection: Connection
+  ) throws(StoreError) -> [AllKeysMark] {
+    let named = Dictionary(grouping: try named(by: request, true, connection), by: \.onNoStorageKey)
+    var marks: [AllKeysMark] = []
+    for task in named.keys.sorted() {
+      if let mark = try markOnAllKeys(of: task, madeAt: nil, connection) { marks.append(mark) }
+    }
+    guard request.includesDownstream else { return marks }
+    for (time, causes) in Dictionary(grouping: marks, by: \.mark.at) {
+      let keys = causes.flatMap { named[$0.task] ?? [] }
+      for task in Set(try followers(of: keys, connection).map(\.onNoStorageKey)).subtracting(named.keys).sorted() {
+        if let mark = try markOnAllKeys(of: task, madeAt: time, connection) { marks.append(mark) }
+      }
+    }
+    return marks
+  }
+
+  /// A task's last mark on all keys, or that of a time, whatever storage keys it was hit on.
+  private static func markOnAllKeys(
+    of key: TaskKey, madeAt time: String?, _ connection: Connection
+  ) throws(StoreError) -> AllKeysMark? {
+    var statement = try connection.statement(
       """
-      DELETE FROM earlier_invalidations
-      WHERE pipeline = ? AND task_id = ? AND on_all_keys AND invalidated_at = ?
-      """, values)
-    var keys: [TaskKey]
-    do {
+      SELECT id, invalidated_at, invalidated_by, why FROM all_keys_marks
+      WHERE pipeline = ?1 AND task_id = ?2 AND (?3 IS NULL OR invalidated_at = ?3) ORDER BY id DESC LIMIT 1
+      """)
+    try statement.bind([.text(key.pipeline), .text(key.task), .text(orNull: time)])
+    guard try statement.step() else { return nil }
+    return AllKeysMark(
+      id: statement.integer(0), task: key.onNoStorageKey,
+      mark: Invalidation(at: statement.text(1) ?? "", by: statement.text(2) ?? "", why: statement.text(3) ?? ""))
+  }
+
+  /// Where marks on all keys stand, or are covered by later ones. O(marks of the store) for each time at which they were
+  /// made.
+  private static func standing(
+    _ marks: [AllKeysMark], _ request: InvalidationRequest, _ connection: Connection
+  ) throws(StoreError) -> [StandingMark] {
+    var found: [StandingMark] = []
+    var isFound: Set<Int64> = []
+    for (time, marks) in Dictionary(grouping: marks, by: \.mark.at) {
+      let byTask = Dictionary(marks.map { ($0.task, $0) }) { first, _ in first }
       var statement = try connection.statement(
         """
-        SELECT storage_key, pipeline, task_id FROM invalidations
-        WHERE pipeline = ? AND task_id = ? AND on_all_keys AND invalidated_at = ?
+        SELECT storage_key, pipeline, task_id FROM invalidations WHERE on_all_keys AND invalidated_at = ?1
+        UNION
+        SELECT storage_key, pipeline, task_id FROM earlier_invalidations WHERE on_all_keys AND invalidated_at = ?1
         """)
-      try statement.bind(values)
-      keys = try taskKeys(&statement)
+      try statement.bind([.text(time)])
+      for key in try taskKeys(&statement) {
+        guard let mark = byTask[key.onNoStorageKey] else { continue }
+        isFound.insert(mark.id)
+        found.append(StandingMark(key: key, mark: mark.mark, isOnAllKeys: true))
+      }
     }
-    for key in keys { try reveal(key, connection) }
+    // Where the keys that it was made on are gone, it stands for their results, and for keys to come.
+    let left = marks.filter { !isFound.contains($0.id) }
+    if !left.isEmpty {
+      let keys = Dictionary(
+        grouping: try hits(of: request, isTakingBack: true, connection), by: \.onNoStorageKey)
+      for mark in left {
+        found += (keys[mark.task] ?? []).map { StandingMark(key: $0, mark: mark.mark, isOnAllKeys: true) }
+      }
+    }
+    return found.sorted { $0.key < $1.key }
+  }
+
+  /// Removes a mark on all keys, and frees the results that no other one voids.
+  private static func free(_ mark: AllKeysMark, _ connection: Connection) throws(StoreError) {
     for (table, links, column) in voidTables {
       var freed: [Int64] = []
       do {
@@ -347,6 +443,16 @@ extension SQLiteRecordStore {
       try setInvalidated(table, links, column, freed, connection)
     }
     try connection.run("DELETE FROM all_keys_marks WHERE id = ?", [.integer(mark.id)])
+  }
+
+  /// Removes a mark, from wherever it stands.
+  private static func remove(_ mark: StandingMark, _ connection: Connection) throws(StoreError) {
+    if try self.mark(of: mark.key, connection) == mark { return try reveal(mark.key, connection) }
+    try connection.run(
+      """
+      DELETE FROM earlier_invalidations
+      WHERE storage_key = ? AND pipeline = ? AND task_id = ? AND invalidated_at = ? AND on_all_keys = ?
+      """, mark.key.values + [.text(mark.mark.at), .integer(mark.isOnAllKeys ? 1 : 0)])
   }
 
   /// Removes the mark that stands for a task; the one before it stands again.
@@ -367,15 +473,29 @@ extension SQLiteRecordStore {
   package func invalidationHorizons(for keys: [TaskKey]) throws(StoreError) -> [TaskKey: InvalidationHorizon] {
     try read(else: [:]) { connection throws(StoreError) in
       var found: [TaskKey: InvalidationHorizon] = [:]
-      var statement = try connection.statement(
-        "SELECT horizon, run_horizon FROM invalidations WHERE storage_key = ? AND pipeline = ? AND task_id = ?")
       for key in keys {
-        try statement.bind(key.values)
-        guard try statement.step() else { continue }
-        found[key] = InvalidationHorizon(result: statement.integer(0), run: statement.integer(1))
+        let horizon = try Self.horizon("horizon", of: key, connection)
+        if horizon.result > 0 || horizon.run > 0 { found[key] = horizon }
       }
       return found
     }
+  }
+
+  /// What the mark on a task voids, and what the marks on all keys do, also on keys that came later: whoever made it.
+  ///
+  /// - Parameter column: `horizon` for results, `item_horizon` for those of items.
+  static func horizon(
+    _ column: String, of key: TaskKey, _ connection: Connection
+  ) throws(StoreError) -> InvalidationHorizon {
+    var statement = try connection.statement(
+      """
+      SELECT coalesce(max(\(column)), 0), max(coalesce(max(run_horizon), 0), coalesce((
+        SELECT max(m.run_horizon) FROM all_keys_marks m WHERE m.pipeline = ?2 AND m.task_id = ?3), 0))
+      FROM invalidations WHERE storage_key = ?1 AND pipeline = ?2 AND task_id = ?3
+      """)
+    try statement.bind(key.values)
+    _ = try statement.step()
+    return InvalidationHorizon(result: statement.integer(0), run: statement.integer(1))
   }
 
   package func taskKeys(
@@ -407,6 +527,11 @@ extension SQLiteRecordStore {
     guard try statement.step() else { return nil }
     return Invalidation(at: statement.text(0) ?? "", by: statement.text(1) ?? "", why: statement.text(2) ?? "")
   }
+}
+
+extension TaskKey {
+  /// The task, wherever it is recorded.
+  fileprivate var onNoStorageKey: TaskKey { TaskKey(storageKey: "", pipeline: pipeline, task: task) }
 }
 
 /// The columns of a mark, the same in both tables.

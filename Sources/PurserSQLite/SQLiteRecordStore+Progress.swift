@@ -14,15 +14,17 @@ extension SQLiteRecordStore {
   private static let longestJournal: Int64 = 10_000
 
   package func subtasks(of key: TaskKey) throws(StoreError) -> [Subtask] {
-    try read(else: []) { connection throws(StoreError) in
-      // Bins hang from the record.
-      guard let task = try Self.taskRow(of: key, connection) else { return [] }
-      var items: [Subtask] = []
-      items.reserveCapacity(max(0, min(task.subtaskCount, 1_000_000)))
-      try Self.readBins(of: key, into: &items, connection)
-      SubtaskBin.apply(try Self.journal(of: task.id, connection), to: &items)
-      return items
-    }
+    try read(else: []) { connection throws(StoreError) in try Self.items(of: key, connection) }
+  }
+
+  static func items(of key: TaskKey, _ connection: Connection) throws(StoreError) -> [Subtask] {
+    // Bins hang from the record.
+    guard let task = try taskRow(of: key, connection) else { return [] }
+    var items: [Subtask] = []
+    items.reserveCapacity(max(0, min(task.subtaskCount, 1_000_000)))
+    try readBins(of: key, into: &items, connection)
+    SubtaskBin.apply(try journal(of: task.id, connection), to: &items)
+    return items
   }
 
   private static func readBins(

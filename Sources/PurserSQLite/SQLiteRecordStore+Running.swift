@@ -65,6 +65,8 @@ extension SQLiteRecordStore {
       SELECT id, ?, ? FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?
       ON CONFLICT (task_row) DO UPDATE SET run_id = excluded.run_id, spec = coalesce(excluded.spec, spec)
       """, [.integer(id), .text(orNull: run.specification)] + run.key.values)
+    // From the start: what a run has made by the time that it is killed, or marked, follows what it follows.
+    try insertDependencies(run.dependencies, of: run.key, now: run.now, connection)
     return id
   }
 
@@ -102,6 +104,9 @@ extension SQLiteRecordStore {
       SELECT 1 FROM action_results r WHERE r.id = ?4 AND r.invalidated_at IS NULL AND NOT EXISTS (
         SELECT 1 FROM invalidations i WHERE i.storage_key = ?1 AND i.pipeline = ?2 AND i.task_id = ?3
           AND (r.id <= i.horizon OR r.begun BETWEEN 1 AND i.run_horizon))
+        AND NOT EXISTS (
+          SELECT 1 FROM all_keys_marks m WHERE m.pipeline = ?2 AND m.task_id = ?3
+            AND r.begun BETWEEN 1 AND m.run_horizon)
       """, key.values + [.integer(result)]) != nil
   }
 
@@ -336,12 +341,18 @@ extension SQLiteRecordStore {
       ] + run.key.values)
     try connection.run(
       "DELETE FROM task_dependencies WHERE storage_key = ? AND pipeline = ? AND task_id = ?", run.key.values)
-    for upstream in outcome.dependencies where upstream != run.key.task {
+    try insertDependencies(outcome.dependencies, of: run.key, now: now, connection)
+  }
+
+  private static func insertDependencies(
+    _ dependencies: [String], of key: TaskKey, now: String, _ connection: Connection
+  ) throws(StoreError) {
+    for upstream in dependencies where upstream != key.task {
       try connection.run(
         """
         INSERT OR IGNORE INTO task_dependencies (storage_key, pipeline, task_id, depends_on_task_id, created_at)
         VALUES (?, ?, ?, ?, ?)
-        """, run.key.values + [.text(upstream), .text(now)])
+        """, key.values + [.text(upstream), .text(now)])
     }
   }
 

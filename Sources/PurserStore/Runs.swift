@@ -14,6 +14,8 @@ public struct NewRun: Sendable {
   public var createdBy: String
   /// The declaration, as JSON.
   public var specification: String?
+  /// The tasks that it follows.
+  public var dependencies: [String] = []
   /// The last run that the caller's decision took into account.
   public var previousRun: Int64?
   /// The state that it was in then.

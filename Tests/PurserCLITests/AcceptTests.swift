@@ -290,6 +290,14 @@ struct AcceptTests {
     #expect(executions == [1, 1])
     #expect(try accept("zz*").code == 66)
     #expect(try accept("[").code == 64)
+    let none = try project.purser("accept", "--revoke", "zz*")
+    #expect(none.code == 66)
+    #expect(
+      none.errorText
+        == "error: the pattern 'zz*' matches no task for which anything was accepted; see 'purser status'\n")
+    #expect(
+      try project.purser("accept", "--revoke", "{clean,next}").outputText
+        == "clean: what was accepted is taken back\nnext: what was accepted is taken back\n")
   }
 
   // MARK: Taking back

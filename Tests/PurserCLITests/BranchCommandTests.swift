@@ -141,6 +141,45 @@ struct BranchCommandTests {
         == "dice: other outputs, though made from the same\n")
   }
 
+  @Test func `Other data of the same inputs, and other items that are done, are told`() throws {
+    try project.write(
+      "purser.yaml",
+      """
+      tasks:
+        dice:
+          command: 'printf ''"%s"'' "$(cat /proc/sys/kernel/random/uuid)" > "$PURSER_RESULT"'
+          cache_result: true
+        list: {command: 'echo ''["x", "y", "z"]'' > "$PURSER_RESULT"', cache_result: true, iterable_item: name}
+        work: {command: '[ -e "../good-$name" ]', map_over: name, after: list}
+      """)
+    for (key, good) in [("main", ["x"]), ("feature", ["x", "y"]), ("other", ["y", "z"])] as [(ByteString, [ByteString])]
+    {
+      for name in good { try project.write("../good-" + name, "") }
+      #expect(try project.runPipeline("--force", "--keep-going", "--storage-key", key).code == 1)
+      for name in good { try project.remove("../good-" + name) }
+    }
+    func tasks(_ first: ByteString, _ second: ByteString) throws -> [JSON] {
+      try project.purser("branch", "diff", first, second, "--json").json()["tasks"]?.array ?? []
+    }
+    let found = try tasks("main", "feature")
+    #expect(found.map { $0["task"]?.string } == ["dice", "work"])
+    #expect(found[0]["changes"]?.serialized == "[]" && found[0]["outputs"] == nil)
+    #expect(found[0]["data"]?["was"]?.string?.count == 64)
+    #expect(
+      found[1].serialized == #"{"task":"work","pipeline":"project","changes":[],"items":{"was":1,"is":2}}"#)
+    #expect(try tasks("feature", "other")[1]["items"]?.serialized == #"{"was":2,"is":2}"#, "but not the same two")
+    #expect(
+      try project.purser("branch", "diff", "main", "feature").outputText
+        == """
+        dice: other data, though made from the same
+        work: 1 item done on main, 2 on feature
+        Would run again where one took the other's place: work
+
+        """)
+    try project.purser("branch", "clone", "feature", "copy")
+    #expect(try tasks("feature", "copy").isEmpty)
+  }
+
   @Test func `A clone is refused onto records, onto itself, and from nothing`() throws {
     try make()
     #expect(

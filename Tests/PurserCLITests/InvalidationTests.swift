@@ -1,3 +1,4 @@
+import Glibc
 import PurserModel
 import Testing
 
@@ -145,8 +146,14 @@ struct InvalidationTests {
       none.errorText
         == "error: the pattern 'x*' matches no task under storage key 'default' of pipeline 'project'; see 'purser "
         + "status'\n")
-    #expect(try project.purser("invalidate", "[").code == 64)
+    let bad = try project.purser("invalidate", "[")
+    #expect(bad.code == 64)
+    #expect(bad.errorText.hasPrefix("error: the pattern '[' has a '[' that is not closed"))
     #expect(try stale() == ["b", "c", "d"], "nothing was changed by either")
+    #expect(
+      try project.purser("uninvalidate", "{b,d}", "--json").json()["uninvalidated"]?.array?.map { $0["task"]?.string }
+        == ["b", "d"])
+    #expect(try stale() == [])
   }
 
   @Test func `A task whose name looks like a pattern is meant by its name`() throws {
@@ -259,6 +266,87 @@ struct InvalidationTests {
     #expect(executions == [2, 1, 1, 1])
   }
 
+  @Test(arguments: [[], ["--all-keys"]] as [[ByteString]])
+  func `What follows keeps a mark that was made for another reason`(_ options: [ByteString]) throws {
+    try makeChain()
+    try project.purser(["invalidate", "a", "--downstream", "--why", "new calibration"] + options)
+    try runAll()
+    #expect(executions == [2, 2, 2, 1])
+    try project.purser(["invalidate", "c", "--why", "a bug of its own"] + options)
+    let outcome = try project.purser(["uninvalidate", "a", "--downstream", "--json"] + options)
+    let taken = try outcome.json()["uninvalidated"]?.array ?? []
+    #expect(taken.map { $0["task"]?.string } == ["a", "b", "c"])
+    #expect(taken.allSatisfy { $0["mark"]?["why"]?.string == "new calibration" })
+    #expect(try stale() == ["c"])
+    #expect(try project.purser(["uninvalidate", "c"] + options).code == 0)
+    #expect(try stale() == [])
+  }
+
+  @Test func `Names that are the same but for their bytes are two tasks`() throws {
+    let tasks = [ByteString("\u{e9}"), ByteString("e\u{301}")]
+    for task in tasks {
+      #expect(try project.purser("exec", "--task", task, "--output", "o" + task, "--", "touch", "o" + task).code == 0)
+    }
+    func states() throws -> [String?] {
+      try project.purser("status", "--json").json()["tasks"]?.array?.map { $0["state"]?.string } ?? []
+    }
+    #expect(try project.purser("invalidate", tasks[0]).outputText == "invalidated \u{e9} on default\n")
+    #expect(try states().filter { $0 == "stale" }.count == 1)
+    #expect(try project.purser("uninvalidate", tasks[1]).code == 66)
+    #expect(try project.purser("uninvalidate", tasks[0]).code == 0)
+    #expect(try states() == ["fresh", "fresh"])
+    try project.purser("invalidate", "--all-tasks")
+    #expect(try states() == ["stale", "stale"])
+  }
+
+  // MARK: Mapped tasks
+
+  @Test func `Items of a first run that was stopped are void with what they follow`() throws {
+    try project.makeFolder("out")
+    try project.writeMapped(
+      #"command: 'echo "$name" >> "$COUNTS/items"; [ "$name" = x ] || until [ -e ../go ]; do sleep 0.01; done; "#
+        + #"echo > "out/$name"'"# + "\noutputs: ['out/${name}']")
+    try project.writeList(["x", "y"])
+    let running = try project.start([TestProject.tool, "run", "-j1"])
+    #expect(hasComeTrue { project.lines("items") == ["x", "y"] })
+    running.signal(SIGTERM)
+    #expect(try running.wait().code != 0)
+    let outcome = try project.purser("invalidate", "list", "--downstream", "--json").json()
+    #expect(outcome["invalidated"]?.array?.map { $0["task"]?.string } == ["list", "work"])
+    try project.clearCounts()
+    try project.write("../go", "")
+    #expect(try project.runPipeline().items["work"]?["ran"] == 2)
+    #expect(project.lines("items").sorted() == ["x", "y"])
+  }
+
+  @Test func `Items that came from another pipeline do not come back on keys to come`() throws {
+    try project.makeFolder("out")
+    try project.writeList(["x", "y"])
+    try project.write(
+      "purser.yaml",
+      """
+      graphs:
+        first: {tasks: {list: null, work: list}}
+        second: {tasks: {list: null, work: list}}
+      tasks:
+        list: {command: cat list.json > "$PURSER_RESULT", inputs: [list.json], cache_result: true, iterable_item: name}
+        work:
+          command: echo "$name" >> "$COUNTS/items"; echo > "out/$name"
+          outputs: ["out/${name}"]
+          map_over: name
+      """)
+    #expect(try project.runPipeline("--pipeline", "first").items["work"]?["ran"] == 2)
+    #expect(try project.runPipeline("--pipeline", "second").endings["work"] == "restored")
+    #expect(project.lines("items").count == 2)
+    #expect(try project.purser("invalidate", "work", "--all-keys", "--pipeline", "second").code == 0)
+    let new = try project.runPipeline("--pipeline", "second", "--storage-key", "new")
+    #expect(new.items["work"]?["ran"] == 2 && new.items["work"]?["restored"] == 0)
+    #expect(project.lines("items").count == 4)
+    // What was made since is nothing that the mark is about, for the other pipeline either.
+    #expect(try project.runPipeline("--pipeline", "first").endings["work"] == "restored")
+    #expect(project.lines("items").count == 4)
+  }
+
   // MARK: Runs that are under way
 
   @Test(arguments: [[], ["--all-keys"]] as [[ByteString]])
@@ -312,6 +400,29 @@ struct InvalidationTests {
     #expect(project.executions("b") == 0)
     #expect(try project.runPipeline().endings == ["a": "ran", "b": "ran"])
     #expect(project.executions("a") == 2)
+  }
+
+  @Test func `A task that was marked while one before it ran is not passed over as fresh`() throws {
+    try project.write(
+      "purser.yaml",
+      """
+      tasks:
+        a: {command: 'echo >> "$COUNTS/a"; until [ -e ../go ]; do sleep 0.01; done; echo a > a', inputs: [in], outputs: [a]}
+        b: {command: 'echo >> "$COUNTS/b"; cp a b', outputs: [b], after: a}
+        c: {command: 'echo >> "$COUNTS/c"; cp b c', outputs: [c], after: b}
+      """)
+    try project.write("in", "1\n")
+    try project.write("../go", "")
+    #expect(try project.runPipeline().code == 0)
+    try project.remove("../go")
+    try project.write("in", "2\n")
+    let running = try project.start([TestProject.tool, "run", "--json"])
+    #expect(hasComeTrue { project.executions("a") == 2 })
+    try project.purser("invalidate", "b")
+    try project.write("../go", "")
+    #expect(try PipelineRun(running.wait()).endings == ["a": "ran", "b": "ran", "c": "fresh"])
+    #expect(["a", "b", "c"].map { project.executions($0) } == [2, 2, 1])
+    #expect(try stale() == [])
   }
 
   @Test(arguments: [true, false])

@@ -12,10 +12,17 @@ struct SwiftRunnerTests {
   private static let program: Result<ByteString, BuildError> = {
     let scratch = root + "/.build/swift-runner"
     let path = scratch + "/debug/runner"
-    let log = scratch + ".log"
-    let status = system(
-      "swift build --package-path '\(fixture.escaped)' --scratch-path '\(scratch.escaped)' >'\(log.escaped)' 2>&1")
-    return status == 0 ? .success(path) : .failure(BuildError(log: text(log)))
+    do {
+      // Not by system(3), which makes this whole process ignore SIGINT meanwhile: other tests send it.
+      let build = try TestProject.current.shell(
+        "PATH=\"$SEARCH\" exec swift build --package-path '\(fixture.escaped)' --scratch-path '\(scratch.escaped)' 2>&1",
+        environment: [
+          "SEARCH": ByteString(String(cString: getenv("PATH"))), "HOME": ByteString(String(cString: getenv("HOME"))),
+        ])
+      return build.code == 0 ? .success(path) : .failure(BuildError(log: build.outputText))
+    } catch {
+      return .failure(BuildError(log: "\(error)"))
+    }
   }()
 
   private struct BuildError: Error {

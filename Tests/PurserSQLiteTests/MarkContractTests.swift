@@ -127,6 +127,95 @@ struct MarkContractTests {
     #expect(try store.itemResults(for: wanted, of: step.key).count == 2)
   }
 
+  @Test(
+    "what follows is known from the moment that it begins", .temporaryFolder, arguments: RecordStoreBackend.all,
+    [false, true])
+  func beginning(backend: RecordStoreBackend, isKilled: Bool) throws {
+    let store = try backend.open()
+    try Step("list").run(in: store)
+    var step = Step("map")
+    step.upstream = ["list"]
+    let open = try step.begin(in: store)
+    try store.setSubtasks([Subtask(index: 0, key: "0")], of: step.key, under: open)
+    let made = NewItemResult(manifest: Step("x").manifest, data: "0", durationMicroseconds: 1, blobs: [])
+    let end = SubtaskEvent(index: 0, status: .done, time: Time.day(1), contentKey: digest("0"))
+    try store.append([ItemProgress(event: end, result: made)], of: step.key, under: open)
+    if isKilled { try store.finish(open, with: step.ending(.cancelled, nil, exitCode: nil)) }
+    #expect(try store.invalidate([key("list")], downstream: true) == ["main/list", "main/map"])
+    #expect(try store.itemResults(for: [digest("0")], of: step.key) == [:])
+    if !isKilled { #expect(try store.finish(open, with: step.success) == mark) }
+  }
+
+  @Test(
+    "a mark on all keys goes for what another pipeline has made, wherever the task puts it back", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func putBackFromElsewhere(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    let other = Step("clean", pipeline: "other")
+    try other.run(in: store)
+    let result = try store.newestResult(of: other)
+    try Step("clean").restore(result, in: store)
+    // The record goes on to something else, so that nothing there tells of it.
+    try Step("clean", version: "2").run(in: store)
+    _ = try store.invalidate([key("clean")], allKeys: true)
+    func mayPutBack(_ step: Step) throws -> Bool {
+      let horizon = try store.invalidationHorizons(for: [step.key])[step.key]
+      var run = step.newRun
+      run.key = step.key.naming(step.key.task)
+      run.restoring = result.id
+      guard case .opened(let open) = try store.begin(run, replacing: []) else { return false }
+      try store.finish(open, with: step.ending(.cancelled, nil, exitCode: nil))
+      return horizon?.voids(result) != true
+    }
+    let new = Step("clean", on: "new")
+    #expect(try !mayPutBack(new))
+    #expect(try mayPutBack(Step("clean", on: "new", pipeline: "other")), "which was not marked")
+    _ = try store.takeBack([key("clean")], allKeys: true)
+    #expect(try mayPutBack(new))
+  }
+
+  @Test("so it does for items, of the task that has put them back and of the one that made them", .temporaryFolder)
+  func itemsFromElsewhere() throws {
+    let store = try RecordStoreBackend.all[0].open()
+    let other = Step("map", pipeline: "other")
+    let open = try other.begin(in: store)
+    try store.setSubtasks([Subtask(index: 0, key: "0"), Subtask(index: 1, key: "1")], of: other.key, under: open)
+    for index in 0..<2 {
+      let made = NewItemResult(manifest: Step("x").manifest, data: "\(index)", durationMicroseconds: 1, blobs: [])
+      let end = SubtaskEvent(index: index, status: .done, time: Time.day(1), contentKey: digest("\(index)"))
+      try store.append([ItemProgress(event: end, result: made)], of: other.key, under: open)
+    }
+    try store.finish(open, with: other.success)
+    // Only one of them is an item of the marked task.
+    var item = Subtask(index: 0, key: "0")
+    (item.status, item.endTime, item.contentKey) = (.done, Time.day(1), digest("0"))
+    let step = Step("map")
+    let restoring = try step.begin(in: store)
+    try store.setSubtasks([item], of: step.key, under: restoring)
+    try store.finish(restoring, with: step.success)
+    _ = try store.invalidate([step.key], allKeys: true)
+    let wanted = [digest("0"), digest("1")]
+    #expect(try store.itemResults(for: wanted, of: key("map", on: "new")) == [:])
+    let left = try store.itemResults(for: wanted, of: key("map", on: "new", pipeline: "other"))
+    #expect(Set(left.keys) == [digest("1")])
+    _ = try store.takeBack([step.key], allKeys: true)
+    #expect(try store.itemResults(for: wanted, of: key("map", on: "new")).count == 2)
+  }
+
+  @Test("tasks whose names are the same but for their bytes are two tasks", .temporaryFolder, arguments: [false, true])
+  func bytes(allKeys: Bool) throws {
+    let store = try RecordStoreBackend.all[0].open()
+    let keys = [key("\u{e9}"), key("e\u{301}")]
+    for key in keys { try Step(key.task).run(in: store) }
+    #expect(try store.invalidate([keys[0]], allKeys: allKeys).count == 1)
+    #expect(try keys.map { try store.record($0)?.invalidation } == [mark, nil])
+    #expect(try store.takeBack([keys[0]], allKeys: allKeys).count == 1)
+    #expect(try store.invalidate(keys, allKeys: allKeys).count == 2)
+    #expect(try keys.map { try store.record($0)?.invalidation } == [mark, mark])
+    #expect(try store.takeBack(keys, allKeys: allKeys).count == 2)
+    #expect(try keys.map { try store.record($0)?.invalidation } == [nil, nil])
+  }
+
   @Test("items that another task has done the same are void on all keys too", .temporaryFolder)
   func sharedItems() throws {
     let store = try RecordStoreBackend.all[0].open()
@@ -195,19 +284,44 @@ struct MarkContractTests {
     #expect(try store.record(step.key)?.invalidation == nil)
   }
 
-  @Test(
-    "downstream is freed as far as it is marked", .temporaryFolder, arguments: RecordStoreBackend.all)
-  func downstream(backend: RecordStoreBackend) throws {
-    let store = try backend.open()
+  /// load, then left and right made from it, then join made from both.
+  private func fillDiamond(_ store: any RecordStore, on storageKey: String = "main") throws {
     for (task, upstream) in [("load", []), ("left", ["load"]), ("right", ["load"]), ("join", ["left", "right"])] {
-      var step = Step(task)
+      var step = Step(task, on: storageKey)
       step.upstream = upstream
       try step.run(in: store)
     }
-    _ = try store.invalidate([key("load")])
-    _ = try store.invalidate([key("left")], downstream: true, day: 3)
-    #expect(try store.takeBack([key("load")], downstream: true).map(\.key.task) == ["join", "left", "load"])
+  }
+
+  @Test(
+    "downstream takes back what the same call has marked, wherever it stands, and no other mark", .temporaryFolder,
+    arguments: RecordStoreBackend.all, [false, true])
+  func downstream(backend: RecordStoreBackend, allKeys: Bool) throws {
+    let store = try backend.open()
+    try fillDiamond(store)
+    try fillDiamond(store, on: "feature")
+    let keys = allKeys ? ["feature", "main"] : ["main"]
+    func takeBack(_ task: String) throws -> [String] {
+      let taken = try store.takeBack([key(task)], downstream: true, allKeys: allKeys)
+      #expect(Set(taken.map(\.key.storageKey)) == Set(taken.isEmpty ? [] : keys))
+      return taken.filter { $0.key.storageKey == "main" }.map { "\($0.key.task) \($0.mark.why)" }.sorted()
+    }
+    func standing() throws -> [String] {
+      try store.records(storageKey: "main", pipeline: nil).compactMap { record in
+        record.invalidation.map { "\(record.key.task) \($0.why)" }
+      }.sorted()
+    }
+    _ = try store.invalidate([key("load")], downstream: true, allKeys: allKeys, day: 2, why: "all")
+    _ = try store.invalidate([key("left")], downstream: true, allKeys: allKeys, day: 3, why: "left")
+    _ = try store.invalidate([key("join")], allKeys: allKeys, day: 4, why: "own")
+    #expect(try takeBack("load") == ["join all", "left all", "load all", "right all"])
+    #expect(try standing() == ["join own", "left left"])
+    #expect(try takeBack("right") == [])
+    #expect(try takeBack("left") == ["join left", "left left"])
+    #expect(try standing() == ["join own"])
+    #expect(try takeBack("join") == ["join own"])
     #expect(try store.records(storageKey: nil, pipeline: nil).allSatisfy { $0.invalidation == nil })
+    #expect(try store.takeBack([key("load")], downstream: true, allKeys: allKeys) == [])
   }
 
   @Test(

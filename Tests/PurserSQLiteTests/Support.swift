@@ -60,11 +60,13 @@ struct Step {
   var actionKey: Digest { fingerprint.actionKey }
 
   var newRun: NewRun {
-    NewRun(
+    var run = NewRun(
       key: key, kind: "run", actionKey: actionKey, reasons: #"[{"kind":"neverRan"}]"#, createdBy: "me@here",
       specification: specification, previousRun: nil, previousRunState: nil,
       leases: leases ?? ["task \(key.storageKey) \(key.pipeline) \(key.task)"], worker: "boot/pid", owner: owner,
       now: Time.day(day), expiresAt: Time.day(day + 1))
+    run.dependencies = upstream
+    return run
   }
 
   var specification: String { JSON.object([("id", .string(key.task))]).serialized }

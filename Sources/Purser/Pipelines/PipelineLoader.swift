@@ -1,5 +1,6 @@
 import Glibc
-import PurserHashing
+import PurserCode
+package import PurserHashing
 package import PurserModel
 package import PurserPipeline
 
@@ -22,8 +23,11 @@ package struct PipelineLoader {
   let store: ByteString
   /// The name of the graph in a file that defines none.
   let defaultGraph: String
+  /// Where the file may stand instead of the disk.
+  let overlay: FileOverlay?
 
-  package init(project: Project) {
+  package init(project: Project, overlay: FileOverlay? = nil) {
+    self.overlay = overlay
     root = project.root
     store = project.store
     defaultGraph = project.rootName
@@ -33,9 +37,14 @@ package struct PipelineLoader {
   package func find() -> (name: ByteString, dialect: PipelineFile.Dialect)? {
     for (name, dialect) in [("purser.yaml", PipelineFile.Dialect.purser), ("kptn.yaml", .kptn)] {
       let path = ByteString(name)
-      if FileKind.of(root.appending(path: path)) != nil { return (path, dialect) }
+      if kind(of: root.appending(path: path)) != nil { return (path, dialect) }
     }
     return nil
+  }
+
+  private func kind(of path: ByteString) -> FileKind? {
+    guard let overlay else { return FileKind.of(path) }
+    return (try? overlay.identity(of: path, followLinks: false)).map { FileKind($0.kind) }
   }
 
   /// Reads the file's bytes; `nil` where there is none. Throws `pipeline` for one that cannot be read.
@@ -46,7 +55,8 @@ package struct PipelineLoader {
     key.append(byte: dialect.rawValue)
     key.append(lengthPrefixed: Array(defaultGraph.utf8))
     key.append(bytes)
-    return PipelineSource(name: name.escaped, dialect: dialect, bytes: bytes, digest: SHA256.digest(of: key.bytes))
+    let shown = name.escaped + (overlay.map { " " + $0.label } ?? "")
+    return PipelineSource(name: shown, dialect: dialect, bytes: bytes, digest: SHA256.digest(of: key.bytes))
   }
 
   /// What the file says: as kept, or parsed.
@@ -55,12 +65,19 @@ package struct PipelineLoader {
   package func file(of source: PipelineSource) throws(PipelineFileError) -> PipelineFile {
     if let kept = kept(source.digest) { return kept }
     let file = try PipelineFile.parse(source.bytes, dialect: source.dialect, defaultGraph: defaultGraph)
-    StateFile.replace(keptPath, with: source.digest.bytes + file.encoded)
+    // What is kept is for the file on disk: the next command reads that one.
+    if overlay == nil { StateFile.replace(keptPath, with: source.digest.bytes + file.encoded) }
     return file
   }
 
   /// One byte more than the parser takes, so that it can refuse a file that is too large without reading all of it.
   private func read(_ path: ByteString) throws(PurserError) -> [UInt8] {
+    if let overlay {
+      guard let bytes = SourceFile.read(path, limit: PipelineFile.maximumSize + 1, in: overlay) else {
+        throw PurserError(.pipeline, "'\(path.printable)' cannot be read \(overlay.label); it has to be a file there")
+      }
+      return bytes
+    }
     let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
     guard descriptor >= 0 else { throw Self.unreadable(path, errno) }
     defer { close(descriptor) }

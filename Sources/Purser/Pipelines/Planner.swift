@@ -229,9 +229,13 @@ package final class Planner {
       dataVersion: state.outputDataVersion, files: files)
   }
 
-  /// Whether no file of a task was touched since it was planned; `false` where that takes more than a look at each.
+  /// Whether no file of a task was touched since it was planned, and nobody has invalidated it; `false` where that takes
+  /// more than a look at each.
   func isStillUntouched(_ place: Int, _ plan: Plan) -> Bool {
-    guard let files = files(of: place, plan) else { return false }
+    guard let files = files(of: place, plan),
+      let record = try? cache.records.records(for: [cache.key(pipeline.tasks[place].spec.id)])[0],
+      record.invalidation == nil
+    else { return false }
     return files.allSatisfy { path, identity in
       (try? FileIdentity.of(path: cache.project.location(of: path), followLinks: false)) == identity
     }
