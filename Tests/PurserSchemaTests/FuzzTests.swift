@@ -5,11 +5,11 @@ import Testing
 /// Random schemas and values: nothing crashes, the answer is the same every time, and laws hold that need no oracle.
 @Suite("Random schemas, values and patterns")
 struct FuzzTests {
-  @Test("are judged the same every time, and as the laws of 'not', 'allOf', 'anyOf' and 'if' have it", arguments: 0..<8)
+  @Test("are judged the same every time, and as the laws of 'not', 'allOf', 'anyOf' and 'if' have it", arguments: 0..<4)
   func schemas(seed: UInt64) throws {
     var random = Maker(generator: SeededGenerator(seed: seed))
     var (refused, valid, invalid) = (0, 0, 0)
-    for _ in 0..<400 {
+    for _ in 0..<100 {
       let form = random.schema(depth: 3)
       let schema: JSONSchema
       do throws(JSONSchemaError) {
@@ -47,7 +47,7 @@ struct FuzzTests {
     #expect(refused > 0 && valid > 0 && invalid > 0)
   }
 
-  @Test("patterns match what Swift's own engine matches", arguments: 0..<8)
+  @Test("patterns match what Swift's own engine matches, whose \\w alone is another", arguments: 0..<4)
   func patterns(seed: UInt64) throws {
     var random = Maker(generator: SeededGenerator(seed: seed))
     for _ in 0..<150 {
@@ -99,7 +99,7 @@ private struct Maker {
     case 0: return .null
     case 1: return .bool(pick([true, false]))
     case 2: return .integer(pick([0, 1, 2, -1, 10, .max, .min]))
-    case 3: return .number(pick([0, 1, 0.5, -0.01, 1e300, 5e-324]))
+    case 3: return .number(pick([0, 1, 0.5, -0.01, 1e300, .leastNonzeroMagnitude]))
     case 4, 5: return .string(text(of: ["a", "b", "é", "1"], upTo: 3))
     case 6: return .array((0..<count).map { _ in value(depth: depth - 1) })
     default:
@@ -151,7 +151,7 @@ private struct Maker {
       switch Int.random(in: 0..<(depth > 0 ? 12 : 6), using: &generator) {
       case 0...2: pick(["a", "b", "é"])
       case 3: pick(["[ab]", "[^a]", "[a-c]"])
-      case 4: pick([".", "\\w", "\\d"])
+      case 4: pick([".", "\\d", "\\D"])
       case 5: pick(["^", "$", "a", "b"])
       case 6...7: "(" + pattern(depth: depth - 1) + "|" + pattern(depth: depth - 1) + ")"
       case 8...10: "(" + pattern(depth: depth - 1) + ")" + pick(["*", "+", "?", "{2}", "{1,}", "{0,2}", "*?"])
