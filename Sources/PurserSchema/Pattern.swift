@@ -33,16 +33,16 @@ struct Pattern: Sendable {
     var following = States(capacity: program.count)
     var pending: [Int] = []
     var (index, previous): (String.Index, UInt32?) = (scalars.startIndex, nil)
-    // Sixteen of these steps take the time of one of validation.
-    var work = 15
-    defer { steps -= work / 16 }
+    // Two of these steps take about the time of one of validation.
+    var work = 1
+    defer { steps -= work / 2 }
     while true {
       let current = index < scalars.endIndex ? scalars[index].value : nil
       // Not anchored: a match may start at every place.
       if enter(0, &states, &pending, previous: previous, next: current) { return true }
       guard let current else { return false }
       work += states.list.count + 1
-      if work / 16 > steps { return nil }
+      if work / 2 > steps { return nil }
       following.removeAll()
       scalars.formIndex(after: &index)
       let next = index < scalars.endIndex ? scalars[index].value : nil

@@ -30,7 +30,7 @@ enum Value: Sendable {
   ///   about what it means.
   init(_ json: JSON, depth: Int = JSONSchema.maximumValueDepth) throws(Refusal) {
     guard depth > 0 else {
-      throw Refusal(path: [], message: "is nested more than \(JSONSchema.maximumValueDepth) levels deep")
+      throw Refusal(path: [], message: "nested more than \(JSONSchema.maximumValueDepth) levels deep")
     }
     switch json {
     case .null: self = .null
@@ -50,7 +50,7 @@ enum Value: Sendable {
       members.list.reserveCapacity(pairs.count)
       for (name, member) in pairs {
         guard members.places.updateValue(members.list.count, forKey: ByteString(name)) == nil else {
-          throw Refusal(path: [], message: "has two members named '\(Value.brief(name))'")
+          throw Refusal(path: [], message: "the object has two members named '\(Value.brief(name))'")
         }
         do { members.list.append((name, try Value(member, depth: depth - 1))) } catch { throw error.below(name) }
       }

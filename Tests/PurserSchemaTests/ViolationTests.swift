@@ -80,7 +80,7 @@ struct ViolationTests {
         [#""x" has 1 character, and at least 2 are allowed"#]
       ),
       ("false", "1", ["nothing is allowed here"]),
-      ("{}", ##"{"a": [{"b": 1, "b": 2}]}"##, ["/a/0: has two members named 'b'"]),
+      ("{}", ##"{"a": [{"b": 1, "b": 2}]}"##, ["/a/0: the object has two members named 'b'"]),
     ] as [(String, String, [String])])
   func messages(schema: String, value: String, expected: [String]) throws {
     #expect(try violations(of: value, by: schema) == expected)
