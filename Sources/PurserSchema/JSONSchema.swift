@@ -7,7 +7,8 @@ package import PurserModel
 package struct JSONSchema: Sendable {
   /// How deep a value, or the schema itself, may be nested.
   package static let maximumValueDepth = 128
-  /// How many schemas within schemas, references followed, one place of a value may take.
+  /// How many schemas within schemas, references followed, a check may be in at once. Measured on anyOf and $ref in
+  /// turn: that takes less than 0.5 MB of stack, in a debug build less than 2 MB.
   package static let maximumDepth = 512
   /// The most violations that are named for one value.
   package static let maximumViolations = 100
@@ -38,42 +39,5 @@ package struct JSONSchema: Sendable {
         Violation(instancePointer: JSONPointer.pointer(to: error.path), schemaPointer: "", message: error.message)
       ]
     }
-  }
-}
-
-/// What a value has that its schema does not allow.
-package struct Violation: Sendable, Hashable, CustomStringConvertible {
-  /// Where in the value, as a JSON pointer; empty for the whole value.
-  package var instancePointer: String
-  /// The keyword that says so, as a JSON pointer into the schema; it leads past references.
-  package var schemaPointer: String
-  /// What is wrong there.
-  package var message: String
-
-  /// `/years/0: 1999 is less than the minimum 2000`.
-  package var description: String {
-    instancePointer.isEmpty ? message : "\(Value.brief(pointer: instancePointer)): \(message)"
-  }
-}
-
-/// Why a schema cannot be used: all of it, in the schema's order.
-package struct JSONSchemaError: Error, Sendable, Hashable, CustomStringConvertible {
-  /// One thing that is wrong.
-  package struct Problem: Sendable, Hashable, CustomStringConvertible {
-    /// Where in the schema, as a JSON pointer.
-    package var pointer: String
-    /// What, why and what to do.
-    package var message: String
-
-    package var description: String {
-      pointer.isEmpty ? message : "\(Value.brief(pointer: pointer)): \(message)"
-    }
-  }
-
-  package var problems: [Problem]
-
-  /// The problems, separated by `; `.
-  package var description: String {
-    problems.map(\.description).joined(separator: "; ")
   }
 }

@@ -4,7 +4,7 @@ import PurserModel
 struct SchemaReader {
   private static let maximumSchemas = 10_000
   private static let maximumProblems = 100
-  /// Names as long as books would make pointers of pointers of them.
+  /// In bytes. Every schema keeps its pointer, and very long names would be kept in each of them.
   private static let maximumPointerSize = 4096
 
   var subschemas: [Subschema] = []
