@@ -47,6 +47,7 @@ let package = Package(
     ),
     .target(name: "PurserStore", dependencies: ["PurserModel", "CLinux"], swiftSettings: settings),
     .target(name: "PurserHashing", dependencies: ["PurserModel", "CCrypto", "CLinux"], swiftSettings: settings),
+    .target(name: "PurserSchema", dependencies: ["PurserModel"], swiftSettings: settings),
     .target(name: "PurserModel", swiftSettings: settings),
     .target(name: "CSpawn"),
     .target(name: "CLinux"),
@@ -57,6 +58,7 @@ let package = Package(
     .testTarget(name: "PurserPipelineTests", dependencies: ["PurserPipeline", "PurserModel"], swiftSettings: settings),
     .testTarget(
       name: "PurserCodeTests", dependencies: ["PurserCode", "PurserHashing", "PurserModel"], swiftSettings: settings),
+    .testTarget(name: "PurserSchemaTests", dependencies: ["PurserSchema", "PurserModel"], swiftSettings: settings),
     .testTarget(name: "PurserModelTests", dependencies: ["PurserModel"], swiftSettings: settings),
     .testTarget(name: "PurserHashingTests", dependencies: ["PurserHashing", "PurserModel"], swiftSettings: settings),
     .testTarget(
