@@ -99,7 +99,6 @@ struct Lessor {
         leases: names,
         worker: worker, owner: LeaseProcess(pid: current.pid, startTime: current.startTime, processGroup: nil),
         now: TaskCache.now(), expiresAt: TaskCache.time(in: seconds))
-        now: TaskCache.now(), expiresAt: TaskCache.time(in: Self.seconds))
       run.dependencies = spec.upstream
       run.newestResult = assessment.newestResult
       run.queuedWork = work
