@@ -25,8 +25,8 @@ let package = Package(
     .target(
       name: "Purser",
       dependencies: [
-        "PurserPipeline", "PurserCode", "PurserExecution", "PurserStore", "PurserSQLite", "PurserBlobs",
-        "PurserHashing", "PurserModel", "CLinux", "CSpawn",
+        "PurserPipeline", "PurserSchema", "PurserCode", "PurserExecution", "PurserStore", "PurserSQLite",
+        "PurserBlobs", "PurserHashing", "PurserModel", "CLinux", "CSpawn",
       ],
       resources: [.embedInCode("Bridge/bridge.py")],
       swiftSettings: settings

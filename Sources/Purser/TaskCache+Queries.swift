@@ -260,7 +260,7 @@ extension TaskCache {
     let before = try schemaStatus()
     var backup: ByteString?
     if before.version > 0 {
-      let time = String(TaskCache.now().prefix(19).filter(\.isNumber))
+      let time = String(TaskCache.now().filter(\.isNumber))
       let path = project.store.appending(path: ByteString("backup-\(time)-schema-\(before.version).db"))
       try asking { try maintained?.backUp(to: path) }
       backup = path

@@ -13,7 +13,7 @@ private let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
   ("uninvalidate", { uninvalidateCommand }), ("accept", { acceptCommand }), ("branch", { branchCommand }),
   ("runs", { runsCommand }), ("events", { eventsCommand }), ("queue", { queueCommand }),
   ("worker", { workerCommand }),
-  ("stats", { statsCommand }),
+  ("types", { typesCommand }), ("stats", { statsCommand }),
   ("log", { logCommand }), ("subtasks", { subtasksCommand }), ("data", { dataCommand }), ("lint", { lintCommand }),
   ("schema", { schemaCommand }), ("hash", { hashCommand }), ("gc", { gcCommand }), ("db", { dbCommand }),
 ]

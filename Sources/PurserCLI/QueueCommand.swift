@@ -6,8 +6,10 @@ private let verbs = ["list", "add", "cancel", "retry", "remove"]
 
 let queueCommand = CommandSpec(
   name: "queue", summary: "put work in for workers, list it, cancel it, queue it again",
-  operands: "[list] | add TASK… | add [OPTIONS] -- COMMAND [ARGUMENT…] | cancel N… | retry N… | remove N…",
+  operands: "[list] | add TASK… | add [OPTIONS] -- COMMAND [ARGUMENT…] | add --type NAME | cancel | retry | remove N…",
   options: stepOptions + [
+    .value("type", "NAME[@VERSION]", "with add: work of a registered type"),
+    .value("params", "JSON", "with add --type: its parameters; @FILE reads a file"),
     .value("priority", "N", "with add: higher goes first, from -1000 to 1000 (default: 0)"),
     .value("attempts", "N", "with add: how often it is tried until it succeeds (default: 1)"),
     .value("dedupe", "TEXT", "with add: refuse it while work with this text is there"),
@@ -62,7 +64,11 @@ extension Session {
 
   fileprivate func addWork(_ cache: TaskCache) throws -> Int32 {
     let tasks = invocation.operands.dropFirst().map(\.escaped)
-    guard tasks.isEmpty != (invocation.command == nil) else {
+    let type = invocation.text("type")
+    if type != nil, !tasks.isEmpty || invocation.command != nil {
+      throw UsageError(message: "work of a type has its command already: give --params alone", command: "queue")
+    }
+    guard type != nil || tasks.isEmpty != (invocation.command == nil) else {
       throw UsageError(
         message: tasks.isEmpty
           ? "name a task, or put '--' and a command behind the options"
@@ -85,13 +91,27 @@ extension Session {
       template.timeoutMilliseconds =
         limit.components.seconds * 1000 + limit.components.attoseconds / 1_000_000_000_000_000
     }
-    let ids = try cache.enqueue(try requests(tasks, template, cache))
+    let ids = try cache.enqueue(
+      try type.map { [try typedRequest($0, template, cache)] } ?? requests(tasks, template, cache))
     if console.isJSON {
       console.print(.object([("queued", .array(ids.map { .integer($0) }))]))
     } else if console.verbosity != .quiet {
       for id in ids { console.print("queued as work \(id)") }
     }
     return 0
+  }
+
+  private func typedRequest(_ label: String, _ template: WorkRequest, _ cache: TaskCache) throws -> WorkRequest {
+    let type = try cache.taskType(label, mustBeActive: true)
+    let given = invocation.value("params") ?? "{}"
+    let text = given.hasPrefix("@") ? try content(ofFileNamed: ByteString(given.bytes.dropFirst())) : given.bytes
+    let own = try cache.request(of: type, parameters: text, task: invocation.text("task"))
+    var request = template
+    request.key = own.key
+    request.configuration = own.configuration
+    request.type = own.type
+    request.dedupeKey = invocation.value("dedupe").map(TaskCache.dedupeKey)
+    return request
   }
 
   private func requests(_ tasks: [String], _ template: WorkRequest, _ cache: TaskCache) throws -> [WorkRequest] {

@@ -120,4 +120,37 @@ struct UpkeepTests {
     #expect(project.executions() == 1)
     #expect(project.exists("big"))
   }
+
+  @Test func `A backup holds the records, and a rollback makes one before`() throws {
+    try project.script("step.sh", "echo hi")
+    try project.purser("exec", "--task", "step", "--", "./step.sh")
+    #expect(try project.purser("db", "backup", "copy.db").outputText == "backed up to copy.db\n")
+    let again = try project.purser("db", "backup", "copy.db")
+    #expect(again.code == 69 && again.errorText.contains("'copy.db' is there already"))
+    let newest = try schema("status").version
+    #expect(try schema("rollback").version == newest - 1)
+    let backups = project.names(".purser").filter { $0.hasPrefix("backup-") }
+    #expect(backups.count == 1)
+    // The backup is a store.
+    try project.makeFolder("other")
+    try project.rename(".purser/" + (backups.first ?? ""), "other/records.db")
+    #expect(try project.purser("--store", "other", "db", "status", "--json").json()["version"]?.integer == newest)
+    let copied = try project.purser("--store", "other", "runs", "--json").json()["runs"]?.array ?? []
+    #expect(copied.map { $0["task"]?.string } == ["step"])
+  }
+
+  @Test func `Maintenance and statistics can be asked for`() throws {
+    for _ in 0..<3 { try project.purser("exec", "--task", "step", "--force", "--", "true") }
+    let report = try project.purser(
+      "db", "maintain", "--keep", "0s", "--keep-runs", "1", "--keep-events", "2", "--json"
+    ).json()
+    #expect(report["runs"]?.integer == 2 && report["events"]?.integer == 4)
+    #expect(try project.purser("check", "step").code == 0)
+    let stats = try project.purser("stats", "--json").json()
+    #expect(stats["system_health"]?["runs"]?.integer == 1 && stats["system_health"]?["tasks"]?.integer == 1)
+    #expect(stats["task_execution_stats"]?.array?.first?["task_id"]?.string == "step")
+    #expect(try project.purser("stats").outputText.contains("What tasks take"))
+    let wrong = try project.purser("db", "maintian")
+    #expect(wrong.code == 64 && wrong.errorText.contains("did you mean 'maintain'?"))
+  }
 }
