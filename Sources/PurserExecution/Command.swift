@@ -30,6 +30,10 @@ package struct Command: Sendable {
   /// Passed on to the command as SIGTERM when it is requested; `nil` where nobody does.
   package var cancellation: Cancellation?
 
+  /// Whether what the command leaves behind, its parent dead, becomes this process's for as long as the command runs, so
+  /// that it can be found and ended with it. Not in a program that has other children: they could be taken for such.
+  package var adoptsOrphans = true
+
   /// Describes a command; by default without input, without a timeout, with 5 seconds of grace.
   package init(
     argv: [ByteString],

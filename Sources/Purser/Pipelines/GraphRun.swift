@@ -110,13 +110,13 @@ package final class GraphRun {
     let start = MonotonicTime.now()
     plan = try planner.plan(targets, worker.decisionOptions)
     report(.planned(plan, pipeline))
-    let watch: InterruptionWatch
+    let watch: InterruptionWatch?
     do {
-      watch = try InterruptionWatch()
+      watch = options.catchesSignals ? try InterruptionWatch() : nil
     } catch {
       throw PurserError(.unavailable, "\(error)")
     }
-    defer { watch.end() }
+    defer { watch?.end() }
     // The ends of tasks share the cost of reaching the disk. None is acknowledged before: that is this run's own end.
     cache.commitsDurably.store(false, ordering: .relaxed)
     defer { cache.commitsDurably.store(true, ordering: .relaxed) }
@@ -125,7 +125,7 @@ package final class GraphRun {
       startWhatCan()
       guard running > 0 || !delayed.isEmpty else { break }
       wait(watch)
-      if let signal = watch.signal ?? (cancellation?.isRequested == true ? SIGTERM : nil), interruption == nil {
+      if let signal = watch?.signal ?? (cancellation?.isRequested == true ? SIGTERM : nil), interruption == nil {
         interrupt(signal)
       }
       for message in mailbox.take() { receive(message) }
@@ -407,16 +407,16 @@ package final class GraphRun {
   }
 
   /// Until a message, a signal, or the next thing that is due.
-  private func wait(_ watch: InterruptionWatch) {
+  private func wait(_ watch: InterruptionWatch?) {
     let due = delayed.map(\.at).min().map { $0.millisecondsFromNow } ?? 1000
     var entries = [
       pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0),
-      pollfd(fd: watch.descriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: watch?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
       pollfd(
         fd: interruption == nil ? cancellation?.descriptor ?? -1 : -1, events: Int16(POLLIN), revents: 0),
     ]
     poll(&entries, 3, min(due, mapped.isEmpty ? 60_000 : 1000))
-    if entries[1].revents != 0 { watch.wait(milliseconds: 0) }
+    if entries[1].revents != 0 { watch?.wait(milliseconds: 0) }
   }
 
   /// A few times a second, for whoever pulls the plug meanwhile.

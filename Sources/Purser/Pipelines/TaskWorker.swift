@@ -17,6 +17,10 @@ public struct RunOptions: Sendable {
   public var mayRestore = true
   /// Only these items of mapped tasks, by key; `nil` for all.
   public var subset: [String]?
+  /// Whether SIGINT, SIGTERM and SIGHUP stop the run, instead of having their usual effect on the program.
+  public var catchesSignals = true
+  /// Whether orphans of commands are adopted, to be ended with them: in a process that has no other children.
+  package var adoptsOrphans = true
 
   /// Options; as many tasks at once as there are processors where nothing is said.
   public init(jobs: Int? = nil) { self.jobs = max(1, jobs ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
@@ -240,6 +244,7 @@ final class TaskWorker: Sendable {
   ) throws -> Completion {
     var command = command
     command.cancellation = cancellation
+    command.adoptsOrphans = options.adoptsOrphans
     return try executor.run(
       command, capture: log,
       output: .lines { [report] stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
