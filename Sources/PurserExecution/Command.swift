@@ -32,6 +32,9 @@ package struct Command: Sendable {
 
   /// Whether signals that this process gets are kept from the command; a key on the terminal still reaches it.
   package var isShielded = false
+  /// Whether what the command leaves behind, its parent dead, becomes this process's for as long as the command runs, so
+  /// that it can be found and ended with it. Not in a program that has other children: they could be taken for such.
+  package var adoptsOrphans = true
 
   /// Describes a command; by default without input, without a timeout, with 5 seconds of grace.
   package init(

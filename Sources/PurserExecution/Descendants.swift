@@ -13,13 +13,16 @@ struct Descendants {
   private let pipes: [UInt]
   /// Children that this process had before.
   private let earlier: [Int32]
+  /// Whether children of this process may be orphans that it adopted.
+  private let adoptsOrphans: Bool
   private var known: Set<ProcessIdentity> = []
 
-  init(of command: ProcessTable.Entry, ownGroup: Bool, pipes: [UInt], earlier: [Int32]) {
+  init(of command: ProcessTable.Entry, ownGroup: Bool, pipes: [UInt], earlier: [Int32], adoptsOrphans: Bool) {
     self.command = command
     self.ownGroup = ownGroup
     self.pipes = pipes
     self.earlier = earlier
+    self.adoptsOrphans = adoptsOrphans
   }
 
   /// When the command started; see ``ChildProcess/startTime``.
@@ -33,7 +36,7 @@ struct Descendants {
     let links = Set(pipes.map { "pipe:[\($0)]" })
     // In this order: another command that starts in between is not alone any more.
     let children = ProcessTable.childrenOfFirstThread()
-    let adoptable = signals.isAlone ? Set(children).subtracting(earlier) : []
+    let adoptable = adoptsOrphans && signals.isAlone ? Set(children).subtracting(earlier) : []
     for entry in table.entries where entry.startTime >= command.startTime && entry.pid != own {
       let belongs = (ownGroup && entry.group == command.pid) || entry.session == command.pid
       if belongs || (entry.parent == own && isOrphan(entry, adoptable, links)) { known.insert(ProcessIdentity(entry)) }
@@ -46,6 +49,7 @@ struct Descendants {
   /// Here it does not matter which run they come from, only that they are nobody's child by birth. Someone else's child
   /// that the first thread started is told from an adopted daemon by its session, which is this process's.
   func reap() {
+    guard adoptsOrphans else { return }
     let own = getpid()
     let session = getsid(0)
     for pid in ProcessTable.childrenOfFirstThread() where !earlier.contains(pid) && !cspawn_signals_is_child(pid) {

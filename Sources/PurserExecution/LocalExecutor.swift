@@ -36,7 +36,8 @@ package struct LocalExecutor: Executor {
     let ownGroup = !cspawn_in_foreground()
     let signals: SignalScope
     do throws(SystemError) {
-      signals = try SignalScope(jobControl: ownGroup, adopting: command.timeout != nil || command.escalates)
+      signals = try SignalScope(
+        jobControl: ownGroup, adopting: command.adoptsOrphans && (command.timeout != nil || command.escalates))
     } catch {
       throw ExecutionError.system(
         "signals cannot be caught", command: name, errno: error.number,
@@ -84,7 +85,8 @@ package struct LocalExecutor: Executor {
     }
     signals.register(pid: process.pid, group: ownGroup ? process.pid : nil)
     let descendants = ProcessTable.entry(of: process.pid).map {
-      Descendants(of: $0, ownGroup: ownGroup, pipes: pipes, earlier: earlier)
+      Descendants(
+        of: $0, ownGroup: ownGroup, pipes: pipes, earlier: earlier, adoptsOrphans: command.adoptsOrphans)
     }
     return Supervisor(
       command: command, capture: capture, process: process, ownGroup: ownGroup,

@@ -30,13 +30,20 @@ struct RunnerTests {
     var description: String
   }
 
+  /// Other tests of this process send it signals, and look at what they do.
+  private static func options(jobs: Int = 2) -> RunOptions {
+    var options = RunOptions(jobs: jobs)
+    options.catchesSignals = false
+    return options
+  }
+
   /// How each task ended, by its name.
   @discardableResult
   private func run(
     _ pipeline: Pipeline, on storageKey: String = "main", _ targets: [String] = [], jobs: Int = 2
   ) throws -> [String: String] {
     let runner = try Runner(pipeline, cache: workspace.cache(on: storageKey))
-    let summary = try runner.run(targets, options: RunOptions(jobs: jobs))
+    let summary = try runner.run(targets, options: Self.options(jobs: jobs))
     var endings: [String: String] = [:]
     for (task, ending) in zip(runner.pipeline.tasks, summary.endings) { endings[task.spec.id] = ending?.word }
     return endings
@@ -148,7 +155,7 @@ struct RunnerTests {
       PipelineTask("d", version: "1", after: ["c"]) { context in try context.data(of: "a", as: Int.self) }
     }
     let runner = try Runner(pipeline, cache: workspace.cache())
-    var options = RunOptions(jobs: 1)
+    var options = Self.options(jobs: 1)
     options.keepsGoing = true
     let summary = try runner.run(options: options)
     #expect(summary.exitCode == 1 && diary.take() == [])
@@ -165,7 +172,7 @@ struct RunnerTests {
       PipelineTask("clean", version: "1") { _ in 1 }
       PipelineTask("d", version: "1", after: ["clean"]) { context in try context.data(of: "claen", as: Int.self) }
     }
-    let last = try Runner(misuse, cache: cache).run().endings.last
+    let last = try Runner(misuse, cache: cache).run(options: Self.options()).endings.last
     #expect(
       last??.text
         == "failed: task 'd' asks for the data of 'claen', which it does not come after; did you mean 'clean'?; name it in 'after'"
@@ -257,7 +264,7 @@ struct RunnerTests {
       PipelineTask("list", version: "x") { _ in ["text"] }
       PipelineTask("double", over: "list", version: "1") { (number: Int, _) in number }
     }
-    let endings = try Runner(wrong, cache: workspace.cache()).run().endings
+    let endings = try Runner(wrong, cache: workspace.cache()).run(options: Self.options()).endings
     #expect(
       endings[1]?.text
         == "failed: item 'text': an item of task 'double' is no Int: Int is expected, not a text; it is \"text\"")
@@ -267,7 +274,7 @@ struct RunnerTests {
 
   @Test("tells all that happens, in order", .temporaryFolder)
   func events() async throws {
-    let run = try Runner(mapped(["a", "bb"]), cache: workspace.cache()).start(options: RunOptions(jobs: 1))
+    let run = try Runner(mapped(["a", "bb"]), cache: workspace.cache()).start(options: Self.options(jobs: 1))
     var seen: [String] = []
     for await event in run.events {
       switch event {
@@ -291,10 +298,9 @@ struct RunnerTests {
     #expect(try await run.summary.endings.count == 3)
   }
 
-  @Test("is stopped by whoever started it: closures and commands alike, and goes on later", .temporaryFolder)
+  @Test("is stopped by whoever started it, and goes on later", .temporaryFolder)
   func cancelled() async throws {
     let pipeline = try Pipeline {
-      PipelineTask("command", shell: "trap 'exit 3' TERM; touch started; sleep 600 & wait", outputs: [])
       PipelineTask("closure", version: "1") { [diary] _ in
         diary.note("begun")
         try await Task.sleep(for: .seconds(600))
@@ -308,8 +314,7 @@ struct RunnerTests {
       PipelineTask("never", version: "1", after: ["closure"]) { [diary] _ in diary.note("never") }
     }
     let runner = try Runner(pipeline, cache: workspace.cache())
-    let run = runner.start(options: RunOptions(jobs: 4))
-    while workspace.folder.mode("project/started") == nil { try await Task.sleep(for: .milliseconds(5)) }
+    let run = runner.start(options: Self.options(jobs: 4))
     while try !workspace.cache().subtasks(of: "each").contains(where: { $0.status == .done }) {
       try await Task.sleep(for: .milliseconds(5))
     }
@@ -320,7 +325,7 @@ struct RunnerTests {
     for (task, ending) in zip(runner.pipeline.tasks, summary.endings) { words[task.spec.id] = ending?.word }
     #expect(
       words == [
-        "command": "interrupted", "closure": "interrupted", "list": "ran", "each": "interrupted", "never": "skipped",
+        "closure": "interrupted", "list": "ran", "each": "interrupted", "never": "skipped",
       ])
     #expect(!diary.take().contains("never"))
     let cache = try workspace.cache()
@@ -331,6 +336,28 @@ struct RunnerTests {
     #expect(try cache.subtasks(of: "each").map(\.isDone).prefix(2) == [true, false])
   }
 
+  @Test("has its commands stopped too")
+  func cancelledCommand() async {
+    // In a process of its own: a command changes how signals are handled.
+    await #expect(processExitsWith: .success) {
+      var template = Array("/tmp/purser-runner-XXXXXX".utf8CString)
+      guard mkdtemp(&template) != nil else { exit(2) }
+      let root = ByteString(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+      let pipeline = try Pipeline([
+        PipelineTask("command", shell: "trap 'echo ended > ended; exit 3' TERM; touch started; sleep 600 & wait")
+      ])
+      let runner = try Runner(pipeline, cache: TaskCache.open(project: root, storageKey: "main", pipeline: "p"))
+      let run = runner.start()
+      while access(runner.cache.project.location(of: "started").escaped, F_OK) != 0 { usleep(5000) }
+      run.cancel()
+      let summary = try await run.summary
+      let wasInterrupted = if case .interrupted? = summary.endings[0] { true } else { false }
+      let hasEnded = access(runner.cache.project.location(of: "ended").escaped, F_OK) == 0
+      _ = system("rm -r '\(root.escaped)'")
+      exit(summary.exitCode == 128 + SIGTERM && wasInterrupted && hasEnded ? EXIT_SUCCESS : EXIT_FAILURE)
+    }
+  }
+
   @Test("is stopped with the task that waits for it", .temporaryFolder)
   func cancelledByTask() async throws {
     let pipeline = try Pipeline([
@@ -339,7 +366,7 @@ struct RunnerTests {
         try await Task.sleep(for: .seconds(600))
       }
     ])
-    let run = try Runner(pipeline, cache: workspace.cache()).start()
+    let run = try Runner(pipeline, cache: workspace.cache()).start(options: Self.options())
     let waiting = Task { try await run.summary.exitCode }
     while diary.take().isEmpty { try await Task.sleep(for: .milliseconds(5)) }
     waiting.cancel()
@@ -352,9 +379,9 @@ struct RunnerTests {
     #expect(try run(pipeline, ["list"]) == ["list": "ran"])
     let runner = try Runner(pipeline, cache: workspace.cache())
     #expect(throws: PurserError(.missing, "pipeline 'penguins' has no task 'lits'; did you mean 'list'?")) {
-      try runner.run(["lits"])
+      try runner.run(["lits"], options: Self.options())
     }
-    let run = runner.start(["lits"])
+    let run = runner.start(["lits"], options: Self.options())
     for await event in run.events { Issue.record("\(event)") }
     await #expect(throws: PurserError.self) { try await run.summary }
     #expect(try runner.plan(["each"]).entries.map { $0?.word } == ["fresh", "run", nil])

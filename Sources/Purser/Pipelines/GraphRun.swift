@@ -112,7 +112,7 @@ package final class GraphRun {
     report(.planned(plan, pipeline))
     let watch: InterruptionWatch?
     do {
-      watch = options.isShielded ? nil : try InterruptionWatch()
+      watch = options.catchesSignals ? try InterruptionWatch() : nil
     } catch {
       throw PurserError(.unavailable, "\(error)")
     }

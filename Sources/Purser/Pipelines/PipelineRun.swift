@@ -23,9 +23,7 @@ public final class PipelineRun: Sendable {
     // Not one of the cooperative pool's, since it blocks. It lives on idle, so that no command is killed by its end.
     WorkerPool(count: 1).submit { [self] in
       let outcome = Result { () throws(PurserError) in
-        try GraphRun(
-          Planner(cache: runner.cache, pipeline: runner.pipeline), options: options, cancellation: cancellation
-        ) { continuation.yield($0) }.run(targets)
+        try runner.graphRun(options, cancellation: cancellation) { continuation.yield($0) }.run(targets)
       }
       continuation.finish()
       end(outcome)

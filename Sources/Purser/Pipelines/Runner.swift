@@ -1,4 +1,5 @@
 import Glibc
+import PurserExecution
 import PurserModel
 
 /// Runs a pipeline with a cache: what is stale, in the right order, several tasks at once.
@@ -38,7 +39,8 @@ public struct Runner: Sendable {
   /// Runs tasks, and all that they depend on; blocks until that is over. Not for Swift's cooperative pool: there,
   /// ``start(_:options:)`` is.
   ///
-  /// Meanwhile SIGINT, SIGTERM and SIGHUP stop the run instead of the program, which can tell by the summary.
+  /// Meanwhile SIGINT, SIGTERM and SIGHUP stop the run instead of the program, which can tell by the summary; see
+  /// ``RunOptions/catchesSignals``.
   ///
   /// - Parameters:
   ///   - targets: everything for an empty list.
@@ -49,7 +51,17 @@ public struct Runner: Sendable {
     _ targets: [String] = [], options: RunOptions = RunOptions(),
     observe: @escaping @Sendable (RunEvent) -> Void = { _ in }
   ) throws(PurserError) -> RunSummary {
-    try GraphRun(Planner(cache: cache, pipeline: pipeline), options: options, report: observe).run(targets)
+    try graphRun(options, cancellation: nil, observe).run(targets)
+  }
+
+  /// A run in a program that may have other children than a run's commands.
+  func graphRun(
+    _ options: RunOptions, cancellation: Cancellation?, _ observe: @escaping @Sendable (RunEvent) -> Void
+  ) -> GraphRun {
+    var options = options
+    options.adoptsOrphans = false
+    return GraphRun(
+      Planner(cache: cache, pipeline: pipeline), options: options, cancellation: cancellation, report: observe)
   }
 
   /// Starts a run on threads of its own, and returns at once.

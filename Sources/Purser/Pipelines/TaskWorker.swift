@@ -19,8 +19,12 @@ public struct RunOptions: Sendable {
   public var subset: [String]?
   /// The queued work that this is for.
   var queuedWork: Int64?
-  /// Whether signals are somebody else's business.
+  /// Whether commands do not get the signals that this process gets: somebody else decides what they mean.
   var isShielded = false
+  /// Whether SIGINT, SIGTERM and SIGHUP stop the run, instead of having their usual effect on the program.
+  public var catchesSignals = true
+  /// Whether orphans of commands are adopted, to be ended with them: in a process that has no other children.
+  package var adoptsOrphans = true
 
   /// Options; as many tasks at once as there are processors where nothing is said.
   public init(jobs: Int? = nil) { self.jobs = max(1, jobs ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
@@ -249,6 +253,7 @@ final class TaskWorker: Sendable {
     var command = command
     command.cancellation = cancellation
     command.isShielded = options.isShielded
+    command.adoptsOrphans = options.adoptsOrphans
     return try executor.run(
       command, capture: log,
       output: .lines { [report] stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },

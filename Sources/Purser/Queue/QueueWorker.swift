@@ -199,6 +199,7 @@ package final class QueueWorker {
       var options = RunOptions(jobs: 1)
       options.queuedWork = work.id
       options.isShielded = true
+      options.catchesSignals = false
       let summary = try GraphRun(
         Planner(cache: cache, pipeline: pipeline), options: options, cancellation: cancellation
       ) { event in
