@@ -72,6 +72,14 @@ struct Lessor {
     return leases.filter { !isOrphaned($0, worker) }
   }
 
+  /// Ends what is left of leases whose owners are known to be dead, and claims of work whose time is over; what is
+  /// returned proves that these may be ended too. The lease of a task whose owner stands still is left to whoever wants
+  /// the task.
+  func endLeftovers(_ leases: [Lease]) -> [Int64] {
+    let worker = Self.worker()
+    return endAbandoned(leases.filter { $0.isClaim || isOrphaned($0, worker) }, worker)
+  }
+
   /// Who is waited for.
   struct Holder {
     var pid: Int32

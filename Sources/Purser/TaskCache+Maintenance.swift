@@ -24,15 +24,15 @@ extension TaskCache {
 
   /// Cleans the record store up: old history, what dead processes left, statistics for its queries, free pages.
   package func maintain(_ options: MaintenanceOptions = MaintenanceOptions()) throws(PurserError) -> MaintenanceReport {
-    let claims = try asking { try records.claims() }
-    let worker = Lessor.worker()
-    let dead = lessor.endAbandoned(claims, worker)
+    let dead = lessor.endLeftovers(try asking { try records.heldLeases() })
     _ = try asking { try records.giveBack(dead, now: TaskCache.now()) }
     return try asMaintained { store in
-      try store.maintain(
+      var report = try store.maintain(
         MaintenanceRequest(
           now: TaskCache.now(), cutoff: TaskCache.time(in: -options.keptAge.components.seconds),
-          runsOfEachTask: options.runsOfEachTask, events: options.events, deadLeases: []))
+          runsOfEachTask: options.runsOfEachTask, events: options.events))
+      report.leases = dead.count
+      return report
     }
   }
 

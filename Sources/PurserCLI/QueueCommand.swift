@@ -138,10 +138,15 @@ extension Session {
     }
     let pipeline = try planner().pipeline
     for task in tasks { _ = try pipeline.place(of: task) }
-    // Several tasks are several pieces of work: one text for all of them would let only the first in.
-    return tasks.map { task in
-      request(task, .task(task), dedupe.map { tasks.count == 1 ? $0 : $0 + "\0" + ByteString(task) })
+    guard dedupe == nil || tasks.count == 1 else {
+      throw UsageError(message: "--dedupe is for one piece of work: name one task", command: "queue")
     }
+    guard template.timeoutMilliseconds == nil else {
+      throw UsageError(
+        message: "--timeout is for a command: a task of the pipeline file has its own, under 'timeout'",
+        command: "queue")
+    }
+    return tasks.map { request($0, .task($0), dedupe) }
   }
 
   // MARK: Listing
@@ -151,7 +156,7 @@ extension Session {
       throw UsageError(message: "queue list takes no tasks", command: "queue")
     }
     var filter = WorkFilter(limit: try number("limit", 1...1_000_000, "queue") ?? 100)
-    filter.tag = invocation.list("tag").first?.escaped
+    filter.tags = invocation.list("tag").map(\.escaped)
     if let text = invocation.text("state") {
       guard let state = RunState(rawValue: text.uppercased()) else {
         let known = RunState.allCases.map { $0.rawValue.lowercased() }
@@ -167,7 +172,7 @@ extension Session {
       return 0
     }
     guard !work.isEmpty else {
-      console.print("Nothing is queued\(filter.states == nil && filter.tag == nil ? "" : " that matches").")
+      console.print("Nothing is queued\(filter.states == nil && filter.tags.isEmpty ? "" : " that matches").")
       return 0
     }
     let rows = work.map { work -> [(text: String, style: Console.Style?)] in

@@ -5,7 +5,7 @@ import PurserStore
 let statsCommand = CommandSpec(
   name: "stats", summary: "how the store, the queue, the workers and the tasks are doing",
   options: [.value("limit", "N", "at most so many tasks and workers (default: 20)")],
-  discussion: "From the views of the schema, which any SQLite client can ask too: see the page on the store."
+  discussion: "From the views of the schema, which any SQLite client can ask too: see the page on the schema."
 ) { invocation in
   let session = try Session(invocation)
   let cache = try session.cache()

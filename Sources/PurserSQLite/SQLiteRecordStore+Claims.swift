@@ -170,12 +170,11 @@ extension SQLiteRecordStore {
     }
   }
 
-  package func claims() throws(StoreError) -> [Lease] {
+  package func heldLeases() throws(StoreError) -> [Lease] {
     try read(else: []) { connection throws(StoreError) in
       var names: [String] = []
       do {
-        var statement = try connection.statement(
-          "SELECT lock_key FROM task_locks WHERE lock_key LIKE '[\"work\",%' ORDER BY id")
+        var statement = try connection.statement("SELECT lock_key FROM task_locks ORDER BY id")
         while try statement.step() { names.append(statement.text(0) ?? "") }
       }
       return try Self.leases(named: names, connection)
@@ -188,7 +187,11 @@ extension SQLiteRecordStore {
       var ids: [Int64] = []
       for token in tokens {
         let id = try connection.integer("SELECT run_id FROM task_locks WHERE id = ?", [.integer(token)])
-        guard let id, let work = try Self.work(id, connection) else { continue }
+        guard let id else { continue }
+        guard let work = try Self.work(id, connection) else {
+          try Self.endAbandonedLease(token, now: now, connection)
+          continue
+        }
         try connection.run("DELETE FROM task_locks WHERE id = ?", [.integer(token)])
         let error = #"{"kind":"workerLost"}"#
         let state: RunState

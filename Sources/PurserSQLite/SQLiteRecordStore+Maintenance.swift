@@ -14,8 +14,6 @@ extension SQLiteRecordStore: MaintainedStore {
     var report = try write { connection throws(StoreError) in
       var report = MaintenanceReport()
       report.bytesBefore = try Self.size(connection)
-      for token in request.deadLeases { try Self.endAbandonedLease(token, now: request.now, connection) }
-      report.leases = request.deadLeases.count
       // What a record was made by, and what is kept of each task, stays; and so does what is not over.
       try connection.run(
         """

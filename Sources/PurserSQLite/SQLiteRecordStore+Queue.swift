@@ -87,30 +87,37 @@ extension SQLiteRecordStore {
     return try statement.step() ? work(statement) : nil
   }
 
+  /// A piece of work that was not removed.
+  private static func listedWork(_ id: Int64, _ connection: Connection) throws(StoreError) -> QueuedWork? {
+    let isActive = try connection.integer("SELECT active FROM task_runs WHERE id = ?", [.integer(id)])
+    return isActive == 1 ? try work(id, connection) : nil
+  }
+
   package func work(matching filter: WorkFilter) throws(StoreError) -> [QueuedWork] {
     try read(else: []) { connection throws(StoreError) in
       if let ids = filter.ids {
         var found: [QueuedWork] = []
         for id in ids {
-          if let work = try Self.work(id, connection) { found.append(work) }
+          if let work = try Self.listedWork(id, connection) { found.append(work) }
         }
         return found
       }
       let states = filter.states ?? RunState.allCases
       // What waits comes in the order in which it will be claimed.
       let isWaiting = states == [.pending]
+      let hasTag = "AND EXISTS (SELECT 1 FROM json_each(r.tags) WHERE value = ?)"
+      let tags = filter.tags.map { _ in hasTag }.joined(separator: " ")
       let marks = Array(repeating: "?", count: states.count).joined(separator: ", ")
       var statement = try connection.statement(
         """
         SELECT \(Self.columns) FROM task_runs r LEFT JOIN task_types t ON t.id = r.task_type_id
         WHERE r.queued_at IS NOT NULL AND r.active = 1 AND r.status IN (\(marks))
-          AND (?\(states.count + 1) IS NULL
-            OR EXISTS (SELECT 1 FROM json_each(r.tags) WHERE value = ?\(states.count + 1)))
+          \(tags)
         ORDER BY \(isWaiting ? "r.available_at IS NOT NULL, r.available_at, r.priority DESC, r.id" : "r.id DESC")
-        LIMIT ?\(states.count + 2)
+        LIMIT ?
         """)
       try statement.bind(
-        states.map { .text($0.rawValue) } + [.text(orNull: filter.tag), .integer(Int64(filter.limit))])
+        states.map { .text($0.rawValue) } + filter.tags.map { .text($0) } + [.integer(Int64(filter.limit))])
       var found: [QueuedWork] = []
       while try statement.step() { found.append(Self.work(statement)) }
       return found
@@ -139,7 +146,7 @@ extension SQLiteRecordStore {
     try write { connection throws(StoreError) in
       var changes: [WorkChange] = []
       for id in ids {
-        guard let work = try Self.work(id, connection) else {
+        guard let work = try Self.listedWork(id, connection) else {
           changes.append(.unknown(id))
           continue
         }
@@ -168,7 +175,7 @@ extension SQLiteRecordStore {
     try write { connection throws(StoreError) in
       var changes: [WorkChange] = []
       for id in ids {
-        guard let work = try Self.work(id, connection) else {
+        guard let work = try Self.listedWork(id, connection) else {
           changes.append(.unknown(id))
           continue
         }

@@ -127,12 +127,14 @@ extension SQLiteRecordStore {
         conditions.append("event_type IN (\(Array(repeating: "?", count: filter.types.count).joined(separator: ", ")))")
         values += filter.types.map { .text($0) }
       }
+      // The newest of a pipeline are found among the newest of all, without sorting what an index finds of it.
+      let isByOrder = filter.task == nil && filter.run == nil && filter.types.isEmpty
       let order = filter.after == nil ? "DESC" : "ASC"
       var statement = try connection.statement(
         """
         SELECT event_id, run_id, storage_key, pipeline, task_id, event_type, event_data, previous_status, new_status,
           timestamp, actor
-        FROM task_events \(conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "))
+        FROM task_events \(isByOrder ? "NOT INDEXED" : "") \(conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "))
         ORDER BY event_id \(order) LIMIT ?
         """)
       try statement.bind(values + [.integer(Int64(filter.limit))])

@@ -23,6 +23,8 @@ public struct Lease: Sendable, Hashable {
   public var name: String
   /// Boot and process name-space of the owner: pids mean something only within them.
   public var worker: String
+  /// Whether it is a claim of queued work.
+  public var isClaim: Bool { name.hasPrefix("[\"work\",") }
   /// The owner.
   public var owner: LeaseProcess
   /// The command that works under it, once started.

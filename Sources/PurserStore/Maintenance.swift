@@ -38,16 +38,13 @@ public struct MaintenanceRequest: Sendable {
   public var runsOfEachTask: Int
   /// So many events stay, however old.
   public var events: Int
-  /// Leases whose owners are known to be dead.
-  public var deadLeases: [Int64]
 
   /// Makes a request.
-  public init(now: String, cutoff: String, runsOfEachTask: Int, events: Int, deadLeases: [Int64]) {
+  public init(now: String, cutoff: String, runsOfEachTask: Int, events: Int) {
     self.now = now
     self.cutoff = cutoff
     self.runsOfEachTask = runsOfEachTask
     self.events = events
-    self.deadLeases = deadLeases
   }
 }
 

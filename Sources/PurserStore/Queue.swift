@@ -20,11 +20,11 @@ public protocol QueueStore: Sendable {
     _ claims: [ClaimedWork], until expiry: String
   ) throws(StoreError) -> (cancelled: Set<Int64>, lost: Set<Int64>)
 
-  /// Claims that are held, oldest first.
-  func claims() throws(StoreError) -> [Lease]
+  /// Every lease that is held, on work and on tasks, oldest first.
+  func heldLeases() throws(StoreError) -> [Lease]
 
-  /// Gives the work of claims whose owners are dead, or whose time is over, back to the queue; what was tried as often as
-  /// it may be has failed. Returns the work that was given back or has failed.
+  /// Ends leases whose owners are dead, or whose time is over. Work goes back to the queue; what was tried as often as it
+  /// may be has failed. Runs of tasks are closed as abandoned. Returns the work that was given back or has failed.
   func giveBack(_ tokens: [Int64], now: String) throws(StoreError) -> [Int64]
 
   /// Cancels work: what waits at once; what is under way is marked, for its worker to stop.
@@ -135,16 +135,16 @@ public struct WorkFilter: Sendable {
   public var ids: [Int64]?
   /// Only in these states; `nil` for any.
   public var states: [RunState]?
-  /// Only with this tag.
-  public var tag: String?
+  /// Only with all of these tags.
+  public var tags: [String]
   /// At most so much.
   public var limit: Int
 
   /// Makes a filter.
-  public init(ids: [Int64]? = nil, states: [RunState]? = nil, tag: String? = nil, limit: Int = 100) {
+  public init(ids: [Int64]? = nil, states: [RunState]? = nil, tags: [String] = [], limit: Int = 100) {
     self.ids = ids
     self.states = states
-    self.tag = tag
+    self.tags = tags
     self.limit = limit
   }
 }

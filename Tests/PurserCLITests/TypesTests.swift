@@ -29,7 +29,7 @@ struct TypesTests {
   @Test func `Work of a type is checked, queued and done with its parameters`() throws {
     #expect(try addType().outputText == "registered resize@1\n")
     #expect(try add(#"{"year": 2026, "name": "abc"}"#).code == 0)
-    #expect(try add(#"{"name":"abc","year":2026.0}"#).code == 0)
+    #expect(try add(#"{"name":"abc","year":2026}"#).code == 0)
     #expect(try add(#"{"year":2027}"#, "--task", "mine").code == 0)
     #expect(try project.purser("worker", "-q", "--until-idle").code == 0)
     #expect(project.executions("resize") == 2, "the same parameters are the same task")
@@ -77,10 +77,15 @@ struct TypesTests {
   }
 
   @Test func `A schema that cannot be used is refused with every reason`() throws {
-    try project.write("bad.json", #"{"typ":"object","properties":{"a":{"$ref":"http://x/y"},"b":{"minimum":"1"}}}"#)
+    try project.write("bad.json", #"{"typ":"object","properties":{"a":{"required":1},"b":{"minimum":"1"}}}"#)
     let outcome = try project.purser("types", "add", "t", "--schema", "bad.json", "--", "true")
     #expect(outcome.code == 65)
-    for text in ["/typ: ", "/properties/a", "/properties/b/minimum"] { #expect(outcome.errorText.contains(text)) }
+    for text in ["/typ: ", "/properties/a/required", "/properties/b/minimum"] {
+      #expect(outcome.errorText.contains(text))
+    }
+    try project.write("bad.json", ##"{"$ref":"http://example.org/other"}"##)
+    let remote = try project.purser("types", "add", "t", "--schema", "bad.json", "--", "true")
+    #expect(remote.code == 65 && remote.errorText.contains("$ref"))
     #expect(try project.purser("types").outputText.hasPrefix("No types yet"))
     let unknown = try add("{}")
     #expect(unknown.code == 66 && unknown.errorText.contains("there is no type 'resize'"))

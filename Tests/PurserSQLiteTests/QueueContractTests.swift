@@ -8,7 +8,7 @@ struct QueueContractTests {
   func empty(backend: RecordStoreBackend) throws {
     let store = try backend.open()
     #expect(try store.claim(Queue.wish()) == nil)
-    #expect(try store.work(matching: WorkFilter()).isEmpty && store.claims().isEmpty && store.workers().isEmpty)
+    #expect(try store.work(matching: WorkFilter()).isEmpty && store.heldLeases().isEmpty && store.workers().isEmpty)
     #expect(try store.events(matching: EventFilter()).isEmpty && store.taskTypes().isEmpty)
     #expect(TemporaryFolder.current.names(in: ".").isEmpty)
   }
@@ -34,7 +34,7 @@ struct QueueContractTests {
     request.timeoutMilliseconds = 1500
     request.tags = ["nightly", "a b"]
     let id = try #require(try store.queue(request).first)
-    let waiting = try #require(try store.work(matching: WorkFilter(tag: "a b")).first)
+    let waiting = try #require(try store.work(matching: WorkFilter(tags: ["a b", "nightly"])).first)
     #expect(waiting.id == id && waiting.key == key("clean") && waiting.state == .pending && waiting.priority == 3)
     #expect(waiting.maximumAttempts == 2 && waiting.attempts == 0 && waiting.timeoutMilliseconds == 1500)
     #expect(waiting.tags == ["nightly", "a b"] && waiting.dedupeKey == digest("x").hex)
@@ -44,14 +44,14 @@ struct QueueContractTests {
     #expect(claim.work.id == id && claim.work.state == .submitted && claim.work.attempts == 1)
     #expect(claim.work.worker == "w1" && claim.work.claimedAt == Time.day(2))
     #expect(try store.claim(Queue.wish("w2")) == nil)
-    let lease = try #require(try store.claims().first)
+    let lease = try #require(try store.heldLeases().first)
     #expect(lease.token == claim.token && lease.owner.pid == 7 && lease.expiresAt == Time.day(3))
     try store.start(claim, now: Time.day(2))
     #expect(try store.state(of: id) == .running)
     try store.conclude(claim, .completed(result: #"{"outcome":"ran"}"#), now: Time.day(3))
     let over = try #require(try store.work(matching: WorkFilter(ids: [id])).first)
     #expect(over.state == .completed && over.finishedAt == Time.day(3) && over.result == #"{"outcome":"ran"}"#)
-    #expect(try store.claims().isEmpty)
+    #expect(try store.heldLeases().isEmpty)
     #expect(try store.eventTypes(of: id) == ["QUEUED", "CLAIMED", "STARTED", "FINISHED"])
     let worker = try #require(try store.workers().first)
     #expect(worker.claimed == 1 && worker.completed == 1 && worker.failed == 0)
@@ -111,7 +111,7 @@ struct QueueContractTests {
     expectLost { try store.conclude(old, .completed(result: "{}"), now: Time.day(3)) }
     let renewed = try store.renew([old, new], until: Time.day(9))
     #expect(renewed.lost == [id] && renewed.cancelled.isEmpty)
-    #expect(try store.claims().map(\.expiresAt) == [Time.day(9)])
+    #expect(try store.heldLeases().map(\.expiresAt) == [Time.day(9)])
     try store.conclude(new, .completed(result: "{}"), now: Time.day(3))
     expectLost { try store.conclude(new, .failed(error: "{}", retryAt: nil), now: Time.day(4)) }
     #expect(try store.state(of: id) == .completed)

@@ -279,8 +279,7 @@ package final class QueueWorker {
 
   /// What dead workers had claimed goes back to the queue, and they are said to be lost.
   private func giveBackAbandoned() throws {
-    let claims = try records.claims()
-    let abandoned = lessor.endAbandoned(claims, boot).filter { underWay[$0] == nil }
+    let abandoned = lessor.endLeftovers(try records.heldLeases()).filter { underWay[$0] == nil }
     guard !abandoned.isEmpty else { return }
     for work in try records.giveBack(abandoned, now: TaskCache.now()) {
       report(.warning("work \(work) is queued again, or has failed: its worker is gone"))
