@@ -13,6 +13,7 @@ let package = Package(
   products: [
     .executable(name: "purser", targets: ["PurserCLI"]),
     .library(name: "Purser", targets: ["Purser"]),
+    .executable(name: "purser-bench", targets: ["PurserBench"]),
   ],
   targets: [
     .executableTarget(
@@ -22,6 +23,9 @@ let package = Package(
       ],
       swiftSettings: settings
     ),
+    // What scripts/bench measures within one process; nothing depends on it.
+    .executableTarget(
+      name: "PurserBench", dependencies: ["PurserSQLite", "PurserStore", "PurserModel"], swiftSettings: settings),
     .target(
       name: "Purser",
       dependencies: [

@@ -20,6 +20,9 @@ final class RecordDatabase {
   /// What `writer` is set to; `nil` before it was set.
   private var isSynchronous: Bool?
   private var appends = 0
+  private var truncations = 0
+  /// Seconds of the monotonic clock.
+  private var lastTruncation = 0
   private var snapshot: Snapshot?
 
   /// A database that nobody was writing to when it was opened.
@@ -37,6 +40,7 @@ final class RecordDatabase {
   /// the commits, and a log that is written again from its start is synced faster than one that grows.
   private static let pagesInWAL = 1024
   private static let isManyAppends = 16
+  private static let isManyTruncations = 16
 
   private static let readingSettings =
     "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0"
@@ -211,7 +215,7 @@ final class RecordDatabase {
         }
         // Only after a durable commit: opening a run, noting its child and closing it would each pay for a checkpoint.
         var info = stat()
-        if durable, stat(databasePath + "-wal", &info) == 0, info.st_size > Self.longestWAL {
+        if durable, stat(databasePath + "-wal", &info) == 0, info.st_size > Self.longestWAL, isTruncationDue() {
           connection.truncateWAL()
         }
         return result
@@ -220,6 +224,19 @@ final class RecordDatabase {
         throw error
       }
     }
+  }
+
+  /// Whether the WAL is to be truncated: at each of the first commits, then every second or two. A process that commits
+  /// many times a second would spend more on checkpoints, three syncs each and one for the log's new header, than on
+  /// what it commits: 16 workers ended 400 to 500 claims a second instead of 130 to 200. SQLite's own checkpoints, every
+  /// `pagesInWAL`, bound the WAL in between.
+  private func isTruncationDue() -> Bool {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
+    guard truncations < Self.isManyTruncations || now.tv_sec - lastTruncation >= 2 else { return false }
+    truncations += 1
+    lastTruncation = now.tv_sec
+    return true
   }
 
   /// A WAL longer than this is moved into the database by a ``sync()``, which comes once for many commits.

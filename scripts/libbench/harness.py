@@ -55,6 +55,19 @@ class Entry:
 
 
 @dataclass
+class Latency:
+    """What many calls of one kind took, as programs that time themselves print it: microseconds."""
+
+    name: str
+    figures: dict  # count, p50, p95, p99, max
+    note: str = ""
+    wrong: list[str] = field(default_factory=list)
+
+    def milliseconds(self, which: str) -> float:
+        return self.figures[which] / 1000
+
+
+@dataclass
 class Goal:
     """A ratio, or a figure, that Purser is meant to reach."""
 
@@ -82,14 +95,14 @@ class Section:
     title: str
     entries: list[Entry]
     goals: list[Goal] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
 
 
 class Bench:
     """The scratch folder, the environment of every command, and the tool under test."""
 
-    def __init__(self, scratch: Path, purser: Path, full: bool):
-        self.scratch, self.purser, self.full = scratch, purser, full
+    def __init__(self, scratch: Path, purser: Path, program: Path, full: bool):
+        self.scratch, self.purser, self.program, self.full = scratch, purser, program, full
         self.skipped: list[str] = []
         home = scratch / "home"
         home.mkdir(parents=True, exist_ok=True)
@@ -121,6 +134,13 @@ class Bench:
         if check and done.returncode != 0:
             raise BenchError(f"'{shlex.join(command)}' ended with {done.returncode}: {done.stderr.strip()[-500:]}")
         return done
+
+    def figures(self, command: list[str], cwd: Path) -> dict:
+        """What a program that times itself prints."""
+        if command[0] == str(self.program) and not os.access(self.program, os.X_OK):
+            raise BenchError(f"there is no '{self.program}', which takes the times within one process; build it: "
+                             "swift build -c release --product purser-bench, or name one: --program PATH")
+        return json.loads(self.run(command, cwd).stdout)
 
     def compile(self, name: str, libraries: list[str]) -> tuple[str, str]:
         """Builds NAME.c of this folder, static if the archives are there; gives its path and how it was linked."""

@@ -7,7 +7,7 @@ import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
-from .harness import Bench, Entry, Section
+from .harness import Bench, Entry, Latency, Section
 
 VERSION_QUESTIONS = {
     "purser": ["--version"],
@@ -96,6 +96,11 @@ def as_json(sections: list[Section], about: dict, tools: dict[str, str], skipped
             {
                 "title": section.title,
                 "entries": [entry_as_json(entry, section.entries[0]) for entry in section.entries],
+                "latencies": [
+                    {"name": latency.name, "microseconds": latency.figures, "wrong": latency.wrong,
+                     "note": latency.note}
+                    for latency in section.latencies
+                ],
                 "goals": [
                     {"text": goal.text, "value": goal.value, "goal": goal.goal, "firstBar": goal.bar,
                      "unit": goal.unit.strip(), "atLeast": goal.at_least, "verdict": goal.verdict}
@@ -114,13 +119,43 @@ def duration(seconds: float) -> str:
 
 
 def section_as_markdown(section: Section) -> str:
+    lines = [f"## {section.title}", ""]
+    if section.entries:
+        lines += times_as_markdown(section)
+    if section.latencies:
+        lines += latencies_as_markdown(section.latencies)
+    if section.goals:
+        lines += ["", row(["goal", "measured", "wanted", ""]), row(["---", "---:", "---:", "---"])]
+    for goal in section.goals:
+        wanted = f"{'≥' if goal.at_least else '≤'} {goal.goal:g}{goal.unit}"
+        if goal.bar is not None:
+            wanted += f" (first bar {goal.bar:g}{goal.unit})"
+        lines.append(row([goal.text, f"{goal.value:.2f}{goal.unit}", wanted, goal.verdict]))
+    return "\n".join(lines) + "\n"
+
+
+def microseconds(value: float) -> str:
+    return f"{value:.1f} µs" if value < 1000 else duration(value / 1e6)
+
+
+def latencies_as_markdown(latencies: list[Latency]) -> list[str]:
+    lines = [row(["", "calls", "p50", "p95", "p99", "longest", "notes"]), row(["---"] + ["---:"] * 5 + ["---"])]
+    for latency in latencies:
+        figures = latency.figures
+        times = [microseconds(figures[which]) for which in ("p50", "p95", "p99", "max")]
+        notes = [f"**WRONG**: {fault}" for fault in latency.wrong] + [latency.note] * bool(latency.note)
+        lines.append(row([latency.name, f"{figures['count']:,}", *times, "; ".join(notes)]))
+    return lines
+
+
+def times_as_markdown(section: Section) -> list[str]:
     first = section.entries[0]
     speeds = any(entry.bytes for entry in section.entries)
     counts = any(entry.count for entry in section.entries)
     peaks = any(entry.peak_kib for entry in section.entries)
     head = ["", "median", "least", "p90", "× purser"]
     head += ["GB/s"] * speeds + ["a second"] * counts + ["peak MiB"] * peaks + ["notes"]
-    lines = [f"## {section.title}", "", row(head), row(["---"] + ["---:"] * (len(head) - 2) + ["---"])]
+    lines = [row(head), row(["---"] + ["---:"] * (len(head) - 2) + ["---"])]
     for entry in section.entries:
         times = sorted(entry.samples)
         cells = [entry.name, duration(entry.seconds), duration(times[0]),
@@ -130,14 +165,7 @@ def section_as_markdown(section: Section) -> str:
         cells += [f"{entry.peak_kib / 1024:.1f}" if entry.peak_kib else ""] * peaks
         cells.append("; ".join([f"**WRONG**: {fault}" for fault in entry.wrong] + [entry.note] * bool(entry.note)))
         lines.append(row(cells))
-    if section.goals:
-        lines += ["", row(["goal", "measured", "wanted", ""]), row(["---", "---:", "---:", "---"])]
-    for goal in section.goals:
-        wanted = f"{'≥' if goal.at_least else '≤'} {goal.goal:g}{goal.unit}"
-        if goal.bar is not None:
-            wanted += f" (first bar {goal.bar:g}{goal.unit})"
-        lines.append(row([goal.text, f"{goal.value:.2f}{goal.unit}", wanted, goal.verdict]))
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def row(cells: list[str]) -> str:

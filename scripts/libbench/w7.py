@@ -1,0 +1,81 @@
+"""W7: claims of queued work by many processes, and how they grow with the queue and with history."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import store
+from .harness import Bench, Goal, Latency, Section
+
+HERE = Path(__file__).parent
+WORKERS, WRITERS = 16, 64
+QUEUED = 10_000
+MANY = 1_000_000
+WORK_MS = 100
+
+
+class Claims:
+    """A store with a queue, and the tables that come of it."""
+
+    def __init__(self, bench: Bench, folder: Path):
+        self.bench, self.folder = bench, folder
+        self.seconds = 20 if bench.full else 5
+
+    def ask(self, *words: str | int, durable: bool = True) -> dict:
+        command = [str(self.bench.program), words[0], str(self.folder / "store"), *map(str, words[1:])]
+        return self.bench.figures(command + ["--not-durable"] * (not durable), self.folder)
+
+    def rows(self, name: str, figures: dict, busy: int = 0) -> list[Latency]:
+        note = (f"{figures['workers']} processes, {figures['perSecond']:,.0f} a second, "
+                f"{figures['least']:,} to {figures['most']:,} each")
+        wrong = [f"{figures['unserved']} processes got nothing"] if figures["unserved"] and "purser" in name else []
+        wrong += [f"{busy} busy errors"] if busy else []
+        calls = {"claim": "a claim", "claimAndConclude": "claim and end", "write": "a transaction"}
+        rows = [Latency(f"{name}: {text}", figures[key]) for key, text in calls.items() if key in figures]
+        rows[0].note, rows[0].wrong = note, wrong
+        return rows
+
+    def section(self, queued: int, past: int, before: dict[str, float]) -> Section:
+        made = Section(f"W7: claims, {queued:,} queued, {past:,} past runs", [])
+        variants = [(f"work of {WORK_MS} ms", WORK_MS, True), ("no work, not synced", 0, False), ("no work", 0, True)]
+        for name, work, durable in variants:
+            figures = self.ask("claims", WORKERS, self.seconds, work, durable=durable)
+            rows = self.rows(f"purser, {name}", figures)
+            made.latencies += rows
+            made.goals += [
+                Goal(f"{name}: p95 of a claim", rows[0].milliseconds("p95"), 2, unit=" ms", bar=10),
+                Goal(f"{name}: longest wait", rows[0].milliseconds("max"), 100, unit=" ms"),
+                Goal(f"{name}: processes that got nothing", figures["unserved"], 0, unit=""),
+            ]
+            if name in before:
+                made.goals.append(Goal(f"{name}: p50 / with {QUEUED:,}", rows[0].figures["p50"] / before[name], 2))
+            else:
+                before[name] = rows[0].figures["p50"]
+        floor = [sys.executable, str(HERE / "sqlite_claims.py"), str(WORKERS), str(queued), str(self.seconds)]
+        figures = self.bench.figures(floor, self.folder)
+        made.latencies += self.rows("SQLite, no work", figures)
+        return made
+
+    def writers(self) -> Section:
+        figures = self.ask("writers", WRITERS, self.seconds)
+        rows = self.rows("purser", figures, figures["busy"])
+        return Section(f"W7: {WRITERS} processes that write", [], latencies=rows, goals=[
+            Goal("busy errors", figures["busy"], 0, unit=""),
+            Goal("processes that got nothing", figures["unserved"], 0, unit=""),
+        ])
+
+
+def measure(bench: Bench) -> Iterator[Section]:
+    folder = bench.scratch / "w7"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    claims = Claims(bench, folder)
+    claims.ask("create", 0, 100, durable=False)
+    store.fill(folder / "store", QUEUED, 100, queued=QUEUED)
+    before: dict[str, float] = {}
+    yield claims.section(QUEUED, QUEUED, before)
+    yield claims.writers()
+    store.fill(folder / "store", MANY - QUEUED, 10_000, queued=MANY - QUEUED)
+    yield claims.section(MANY, MANY, before)
+    shutil.rmtree(folder)
