@@ -82,23 +82,12 @@ struct BranchConfiguration {
     if let overlay {
       return SourceFile.read(root.appending(path: path), limit: PipelineFile.maximumSize + 1, in: overlay)
     }
-    let descriptor = root.appending(path: path).withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
-    guard descriptor >= 0 else {
-      if errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG { return nil }
-      throw Self.unreadable(path, errno)
+    do {
+      return try PipelineText.read(root.appending(path: path))
+    } catch {
+      if error.code == ENOENT || error.code == ENOTDIR || error.code == ENAMETOOLONG { return nil }
+      throw Self.unreadable(path, error.code)
     }
-    defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 14)
-    // One byte more than the parser takes, so that it can refuse a file that is too large without reading all of it.
-    while bytes.count <= PipelineFile.maximumSize {
-      let count = Glibc.read(descriptor, &buffer, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw Self.unreadable(path, errno) }
-      if count == 0 { break }
-      bytes += buffer[..<count]
-    }
-    return bytes
   }
 
   private static func unreadable(_ path: ByteString, _ code: Int32) -> PurserError {

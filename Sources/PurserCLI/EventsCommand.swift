@@ -18,17 +18,9 @@ let eventsCommand = CommandSpec(
   let session = try Session(invocation)
   let cache = try session.cache()
   guard invocation.operands.count <= 1 else { throw UsageError(message: "name one task", command: "events") }
-  func number(_ name: String) throws -> Int? {
-    try invocation.text(name).map { text in
-      guard let number = Int(text), number > 0 else {
-        throw UsageError(message: "--\(name) is a number above 0, not '\(text)'", command: "events")
-      }
-      return number
-    }
-  }
-  var filter = EventFilter(limit: try number("limit") ?? 50)
+  var filter = EventFilter(limit: try session.positiveNumber("limit", "events") ?? 50)
   filter.task = invocation.operands.first?.escaped
-  filter.run = try number("run").map(Int64.init)
+  filter.run = try session.positiveNumber("run", "events").map(Int64.init)
   filter.types = invocation.list("type").map { $0.escaped.uppercased() }
   if !invocation.has("all-keys"), filter.run == nil {
     filter.storageKey = cache.project.storageKey

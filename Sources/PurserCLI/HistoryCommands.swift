@@ -8,12 +8,7 @@ let runsCommand = CommandSpec(
 ) { invocation in
   let session = try Session(invocation)
   let cache = try session.cache()
-  let limit = try invocation.text("limit").map { text in
-    guard let limit = Int(text), limit > 0 else {
-      throw UsageError(message: "--limit is a number above 0, not '\(text)'", command: "runs")
-    }
-    return limit
-  }
+  let limit = try session.positiveNumber("limit", "runs")
   let task = invocation.operands.first?.escaped
   let runs = try cache.runs(of: task, limit: limit ?? 20)
   if let task, runs.isEmpty { throw try session.unknownTask(task, cache) }

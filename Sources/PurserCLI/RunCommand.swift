@@ -62,36 +62,4 @@ extension Session {
     }
     return jobs
   }
-
-  /// The lines of a file, or the word itself where there is no such file.
-  func keys(inFileOrGiven word: ByteString) throws -> [String] {
-    var info = stat()
-    guard word.withCString({ stat($0, &info) }) == 0, info.st_mode & S_IFMT == S_IFREG else { return [word.escaped] }
-    let descriptor = word.withCString { open($0, O_RDONLY | O_CLOEXEC) }
-    guard descriptor >= 0 else {
-      throw PurserError(.missing, "'\(word.printable)' cannot be read: \(String(cString: strerror(errno)))")
-    }
-    defer { close(descriptor) }
-    return try lines(of: descriptor)
-  }
-
-  /// The lines of a file that are not empty.
-  func lines(of descriptor: Int32) throws -> [String] {
-    try content(of: descriptor).split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
-  }
-
-  /// What is in a file, from where it stands.
-  func content(of descriptor: Int32) throws -> [UInt8] {
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 18)
-    while true {
-      let count = read(descriptor, &buffer, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else {
-        throw PurserError(.io, "the input cannot be read: \(String(cString: strerror(errno)))")
-      }
-      if count == 0 { return bytes }
-      bytes += buffer[..<count]
-    }
-  }
 }

@@ -200,20 +200,6 @@ final class RunDisplay: Sendable {
   }
 }
 
-extension TaskEnding {
-  /// For sums and JSON.
-  var word: String {
-    switch self {
-    case .fresh: "fresh"
-    case .restored: "restored"
-    case .ran: "ran"
-    case .failed: "failed"
-    case .interrupted: "interrupted"
-    case .skipped: "skipped"
-    }
-  }
-}
-
 extension RunSummary {
   fileprivate func json(_ pipeline: Pipeline) -> JSON {
     let tasks = zip(pipeline.tasks, endings).compactMap { task, ending -> JSON? in

@@ -10,12 +10,7 @@ let statsCommand = CommandSpec(
   let session = try Session(invocation)
   let cache = try session.cache()
   guard invocation.operands.isEmpty else { throw UsageError(message: "stats takes no operands", command: "stats") }
-  let limit = try invocation.text("limit").map { text in
-    guard let limit = Int(text), limit > 0 else {
-      throw UsageError(message: "--limit is a number above 0, not '\(text)'", command: "stats")
-    }
-    return limit
-  }
+  let limit = try session.positiveNumber("limit", "stats")
   let rows = try MonitoringView.allCases.map { ($0, try cache.rows(of: $0, limit: limit ?? 20)) }
   if session.console.isJSON {
     session.console.print(

@@ -1,4 +1,3 @@
-import Glibc
 import Purser
 import PurserModel
 
@@ -62,17 +61,6 @@ let typesCommand = CommandSpec(
 }
 
 extension Session {
-  /// A file's bytes; `-` is standard input.
-  func content(ofFileNamed path: ByteString) throws -> [UInt8] {
-    if path == "-" { return try content(of: 0) }
-    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC) }
-    guard descriptor >= 0 else {
-      throw PurserError(.missing, "'\(path.printable)' cannot be read: \(String(cString: strerror(errno)))")
-    }
-    defer { close(descriptor) }
-    return try content(of: descriptor)
-  }
-
   fileprivate func show(_ types: [TaskType]) {
     if console.isJSON { return console.print(.object([("types", .array(types.map(\.json)))])) }
     guard !types.isEmpty else { return console.print("No types yet. Make one with 'purser types add'.") }

@@ -1,3 +1,4 @@
+import Glibc
 import Purser
 import PurserModel
 import PurserStore
@@ -26,12 +27,7 @@ let workerCommand = CommandSpec(
   var options = QueueWorker.Options()
   if invocation.has("jobs") { options.slots = try session.jobs() }
   options.endsWhenIdle = invocation.has("until-idle")
-  if let text = invocation.text("limit") {
-    guard let limit = Int(text), limit > 0 else {
-      throw UsageError(message: "--limit is a number above 0, not '\(text)'", command: "worker")
-    }
-    options.limit = limit
-  }
+  options.limit = try session.positiveNumber("limit", "worker")
   try cache.prepareStore()
   let console = session.console
   let (failed, signal) = try QueueWorker(cache, options) { event in
@@ -51,7 +47,7 @@ let workerCommand = CommandSpec(
     }
   }.run()
   cache.maintainIfDue()
-  if let signal, options.limit == nil, !options.endsWhenIdle { return signal == 15 ? 0 : 128 + signal }
+  if let signal, options.limit == nil, !options.endsWhenIdle { return signal == SIGTERM ? 0 : 128 + signal }
   return failed > 0 && (options.endsWhenIdle || options.limit != nil) ? 1 : 0
 }
 
@@ -59,7 +55,6 @@ private func words(_ ending: WorkEnding) -> String {
   switch ending {
   case .completed(let result): (try? JSON(parsing: result.utf8))?["outcome"]?.string ?? "completed"
   case .failed(let error, _): "failed: " + ((try? JSON(parsing: error.utf8))?["message"]?.string ?? "")
-  case .cancelled: "cancelled"
   case .givenBack: "stopped"
   }
 }

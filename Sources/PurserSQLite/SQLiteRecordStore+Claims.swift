@@ -113,10 +113,6 @@ extension SQLiteRecordStore {
           by: work.worker,
           connection)
         count = "failed"
-      case .cancelled:
-        try Self.end(id, .cancelled, now: now, connection)
-        try Self.log(
-          "CANCELLED", run: id, key: work.key, from: before, to: "CANCELLED", at: now, by: work.worker, connection)
       case .givenBack:
         if isCancelled {
           try Self.end(id, .cancelled, now: now, connection)

@@ -113,9 +113,7 @@ public enum WorkEnding: Sendable, Hashable {
   case completed(result: String)
   /// It failed, as JSON says; it is tried again at that time where it may be.
   case failed(error: String, retryAt: String?)
-  /// It was stopped because it was cancelled.
-  case cancelled
-  /// The worker stops; somebody else is to do it, and this attempt does not count.
+  /// It was stopped: cancelled where that was asked for, else somebody else is to do it, and this attempt does not count.
   case givenBack
 }
 

@@ -390,17 +390,6 @@ struct RunnerTests {
 }
 
 extension TaskEnding {
-  fileprivate var word: String {
-    switch self {
-    case .fresh: "fresh"
-    case .restored: "restored"
-    case .ran: "ran"
-    case .failed: "failed"
-    case .interrupted: "interrupted"
-    case .skipped: "skipped"
-    }
-  }
-
   fileprivate var text: String {
     switch self {
     case .failed(let why, _, _): "failed: \(why)"

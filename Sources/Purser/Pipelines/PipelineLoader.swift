@@ -70,7 +70,6 @@ package struct PipelineLoader {
     return file
   }
 
-  /// One byte more than the parser takes, so that it can refuse a file that is too large without reading all of it.
   private func read(_ path: ByteString) throws(PurserError) -> [UInt8] {
     if let overlay {
       guard let bytes = SourceFile.read(path, limit: PipelineFile.maximumSize + 1, in: overlay) else {
@@ -78,19 +77,11 @@ package struct PipelineLoader {
       }
       return bytes
     }
-    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
-    guard descriptor >= 0 else { throw Self.unreadable(path, errno) }
-    defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 18)
-    while bytes.count <= PipelineFile.maximumSize {
-      let count = Glibc.read(descriptor, &buffer, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw Self.unreadable(path, errno) }
-      if count == 0 { break }
-      bytes += buffer[..<count]
+    do {
+      return try PipelineText.read(path)
+    } catch {
+      throw Self.unreadable(path, error.code)
     }
-    return bytes
   }
 
   private static func unreadable(_ path: ByteString, _ code: Int32) -> PurserError {

@@ -35,6 +35,18 @@ public enum TaskEnding: Sendable {
   /// It was not begun, since a task that it depends on did not succeed, or the run stopped before.
   case skipped(because: String)
 
+  /// `fresh`, `restored`, `ran`, `failed`, `interrupted` or `skipped`.
+  public var word: String {
+    switch self {
+    case .fresh: "fresh"
+    case .restored: "restored"
+    case .ran: "ran"
+    case .failed: "failed"
+    case .interrupted: "interrupted"
+    case .skipped: "skipped"
+    }
+  }
+
   /// Whether what depends on it can go on.
   public var isSuccess: Bool {
     switch self {

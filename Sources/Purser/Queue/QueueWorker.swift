@@ -214,7 +214,7 @@ package final class QueueWorker {
       if summary.interruption != nil { return .givenBack }
       if let failure = summary.failure(of: pipeline) { return failed(failure.message, failure.exitCode, work) }
       if let failure = summary.storeFailure { throw failure }
-      let word = summary.endings.compactMap(\.self).last.map(Self.word) ?? "fresh"
+      let word = summary.endings.compactMap(\.self).last?.word ?? "fresh"
       return .completed(
         result: JSON.object([
           ("outcome", .string(word)),
@@ -223,17 +223,6 @@ package final class QueueWorker {
     } catch {
       let error = PurserError(wrapping: error)
       return failed(error.message, error.code.rawValue, work)
-    }
-  }
-
-  private static func word(_ ending: TaskEnding) -> String {
-    switch ending {
-    case .fresh: "fresh"
-    case .restored: "restored"
-    case .ran: "ran"
-    case .failed: "failed"
-    case .interrupted: "interrupted"
-    case .skipped: "skipped"
     }
   }
 
