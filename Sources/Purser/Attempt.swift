@@ -302,7 +302,7 @@ extension TaskCache {
       var assessment = try assess(spec, DecisionOptions())
       assessment.decision = .run(reasons)
       try Declarations(project: project).checkPlaces(spec, key: key(spec.id), records: records)
-      if let attempt = try open(spec, assessment, kind: "run", willWait: { _ in }) {
+      if let attempt = try open(spec, assessment, kind: "run", whileHeld: { _ in }) {
         try attempt.clearOutputs()
         return attempt
       }
@@ -312,12 +312,12 @@ extension TaskCache {
   /// Opens a run for a decision; `nil` if the decision is out of date.
   func open(
     _ spec: TaskSpec, _ assessment: Assessment, kind: String, for work: Int64? = nil,
-    isStopped: () -> Bool = { false }, willWait: (Lessor.Holder) -> Void
+    isStopped: () -> Bool = { false }, whileHeld: (Lessor.Holder) -> Void
   ) throws(PurserError) -> Attempt? {
     do {
       guard
         let run = try lessor.open(
-          spec, assessment, kind: kind, author: author, for: work, isStopped: isStopped, willWait: willWait)
+          spec, assessment, kind: kind, author: author, for: work, isStopped: isStopped, whileHeld: whileHeld)
       else {
         return nil
       }
@@ -342,7 +342,7 @@ extension TaskCache {
       switch assessment.decision {
       case .fresh: return
       case .restore(let current, _) where current == result:
-        if try restore(current, spec, assessment, willWait: { _ in }) { return }
+        if try restore(current, spec, assessment, whileHeld: { _ in }) { return }
       default:
         throw PurserError(.busy, "task '\(spec.id)' is not any more what was decided about; decide again")
       }
@@ -352,11 +352,11 @@ extension TaskCache {
   /// `false` if the decision is out of date.
   func restore(
     _ result: ActionResult, _ spec: TaskSpec, _ assessment: Assessment, for work: Int64? = nil,
-    isStopped: () -> Bool = { false }, willWait: (Lessor.Holder) -> Void
+    isStopped: () -> Bool = { false }, whileHeld: (Lessor.Holder) -> Void
   ) throws(PurserError) -> Bool {
     try Declarations(project: project).checkPlaces(spec, key: key(spec.id), records: records)
     guard
-      let attempt = try open(spec, assessment, kind: "restore", for: work, isStopped: isStopped, willWait: willWait)
+      let attempt = try open(spec, assessment, kind: "restore", for: work, isStopped: isStopped, whileHeld: whileHeld)
     else { return false }
     do {
       let found = try scan(spec)

@@ -81,17 +81,20 @@ struct Lessor {
   }
 
   /// Who is waited for.
-  struct Holder {
+  struct Holder: Sendable {
+    var token: Int64
     var pid: Int32
     var since: String
+    /// The run that it has open, if that is one of the same task and the same action: it can be joined.
+    var run: Int64?
   }
 
   /// Opens a run, once nobody else is at the task; `nil` if somebody was, so that the decision is out of date: what was
-  /// recorded, and what is on disk, may be another. `willWait` is called before a wait; `isStopped`, now and then
-  /// during one, ends it with `busy`.
+  /// recorded, and what is on disk, may be another. `whileHeld` is called before a wait, and several times a second
+  /// during one; `isStopped`, as often, ends it with `busy`.
   func open(
     _ spec: TaskSpec, _ assessment: Assessment, kind: String, author: String, for work: Int64? = nil,
-    isStopped: () -> Bool = { false }, willWait: (Holder) -> Void
+    isStopped: () -> Bool = { false }, whileHeld: (Holder) -> Void
   ) throws(StoreError) -> OpenRun? {
     let key = TaskKey(storageKey: project.storageKey, pipeline: project.pipeline, task: spec.id)
     let worker = Self.worker()
@@ -116,13 +119,16 @@ struct Lessor {
       case .moved: return nil
       case .held(let leases):
         abandoned = endAbandoned(leases, worker)
-        guard let holder = leases.first(where: { !abandoned.contains($0.token) }) else { continue }
-        willWait(Holder(pid: holder.owner.pid, since: holder.acquiredAt))
+        guard let lease = leases.first(where: { !abandoned.contains($0.token) }) else { continue }
+        let isSame = lease.name == names[0] && lease.actionKey == run.actionKey
+        let holder = Holder(
+          token: lease.token, pid: lease.owner.pid, since: lease.acquiredAt, run: isSame ? lease.run : nil)
         while true {
+          whileHeld(holder)
           // Until the holder's process ends; it may also go on to another task.
-          purser_wait_for_process(holder.worker == worker ? holder.owner.pid : -1, 200)
+          purser_wait_for_process(lease.worker == worker ? lease.owner.pid : -1, 100)
           let standing = try records.leases(named: names)
-          if standing.isEmpty { return nil }
+          if !standing.contains(where: { $0.token == holder.token }) { return nil }
           if isStopped() { throw StoreError(.busy, "task '\(spec.id)' was not waited for") }
           if standing.allSatisfy({ isAbandoned($0, worker) }) { break }
         }
@@ -133,6 +139,10 @@ struct Lessor {
   /// Ends what dead owners of leases have left running; what is returned proves that their leases may be taken.
   func endAbandoned(_ leases: [Lease], _ worker: String) -> [Int64] {
     let dead = leases.filter { isAbandoned($0, worker) }
+    for lease in dead {
+      guard let run = lease.run else { continue }
+      _ = LogSpool.livePath(of: run, in: project.store.appending(path: "tmp")).withCString { unlink($0) }
+    }
     for lease in dead where lease.worker == worker {
       // Its command may live on in a process of its own; nothing runs beside it.
       if let child = lease.child {

@@ -50,18 +50,20 @@ package struct StepRunner {
     decisionOptions.mayRestore = options.mayRestore
     decisionOptions.standardInput = options.standardInput?.digest
     var hasFoundDamage = false
+    var joined: Joined?
     while true {
       let assessment = try cache.assess(spec, decisionOptions)
+      let whileHeld = { (holder: Lessor.Holder) in follow(holder, of: spec, &joined) }
       switch assessment.decision {
       case .fresh(let record):
         cache.saveStatCache()
         guard let result = record.result else { continue }
         let event = StepEvent.fresh(task: spec.id, savedMicroseconds: result.durationMicroseconds)
-        if let code = try deliver(result, of: spec, options, event) { return code }
+        if let code = try deliver(result, of: spec, options, event, joined) { return code }
         giveUp(&decisionOptions, &hasFoundDamage)
       case .restore(let result, let reasons):
         do throws(PurserError) {
-          guard try cache.restore(result, spec, assessment, willWait: announce(spec)) else { continue }
+          guard try cache.restore(result, spec, assessment, whileHeld: whileHeld) else { continue }
         } catch {
           guard error.isAboutTheCache else { throw error }
           report(.warning("\(error.message); '\(spec.id)' is not restored"))
@@ -71,7 +73,7 @@ package struct StepRunner {
         cache.saveStatCache()
         let event = StepEvent.restored(
           task: spec.id, reasons: reasons, savedMicroseconds: result.durationMicroseconds)
-        if let code = try deliver(result, of: spec, options, event) { return code }
+        if let code = try deliver(result, of: spec, options, event, joined) { return code }
         giveUp(&decisionOptions, &hasFoundDamage)
       case .run(let reasons):
         for case .upstreamPending(let tasks) in reasons {
@@ -80,8 +82,9 @@ package struct StepRunner {
             "task '\(spec.id)' comes after '\(tasks[0])', which has no standing result under storage key "
               + "'\(cache.project.storageKey)'; run '\(tasks[0])' first")
         }
+        if let code = try fail(with: joined, spec, assessment, options) { return code }
         try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
-        guard let attempt = try cache.open(spec, assessment, kind: "run", willWait: announce(spec)) else { continue }
+        guard let attempt = try cache.open(spec, assessment, kind: "run", whileHeld: whileHeld) else { continue }
         do throws(PurserError) {
           try attempt.clearOutputs()
         } catch {
@@ -95,17 +98,54 @@ package struct StepRunner {
     }
   }
 
-  private func announce(_ spec: TaskSpec) -> (Lessor.Holder) -> Void {
-    { holder in report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
+  // MARK: Joining
+
+  private typealias Joined = (holder: Lessor.Holder, follower: LogFollower?)
+
+  private func follow(_ holder: Lessor.Holder, of spec: TaskSpec, _ joined: inout Joined?) {
+    if joined?.holder.token != holder.token {
+      if joined?.holder.pid != holder.pid {
+        report(.waiting(task: spec.id, pid: holder.pid, since: holder.since, isJoined: holder.run != nil))
+      }
+      joined = (holder, holder.follower(in: cache.project))
+    }
+    joined?.follower?.follow(show)
+  }
+
+  private func show(_ stream: UInt8, _ bytes: UnsafeRawBufferPointer) throws {
+    try LogReplay.write(bytes, to: stream == 1 ? 1 : 2)
+  }
+
+  /// The exit code of the run that was joined, if that failed at what is to be done now; what was not seen of its log
+  /// is shown.
+  private func fail(
+    with joined: Joined?, _ spec: TaskSpec, _ assessment: Assessment, _ options: Options
+  ) throws(PurserError) -> Int32? {
+    guard let joined, !options.isForced,
+      let run = try joined.holder.failure(
+        of: cache.key(spec.id), doing: assessment.survey.fingerprint.actionKey, in: cache)
+    else { return nil }
+    do {
+      if let log = run.log { try cache.contents.withLog(log) { try joined.follower?.finish($0, show) } }
+    } catch {
+      report(.warning("what process \(joined.holder.pid) printed is not shown in whole: \(error)"))
+    }
+    report(.joined(task: spec.id, pid: joined.holder.pid, exitCode: run.failureCode, microseconds: nil))
+    return run.failureCode
   }
 
   /// Prints what the recorded run printed, and returns the exit code; `nil` if that is damaged, and forgotten where that
   /// was possible: the decision has to be made again.
   private func deliver(
-    _ result: ActionResult, of spec: TaskSpec, _ options: Options, _ event: StepEvent
+    _ result: ActionResult, of spec: TaskSpec, _ options: Options, _ event: StepEvent, _ joined: Joined?
   ) throws(PurserError) -> Int32? {
+    let joined = joined.flatMap { $0.holder.made(result) ? $0 : nil }
     do {
-      if let log = result.log { try cache.contents.withLog(log) { try LogReplay.replay($0) } }
+      if let log = result.log {
+        try cache.contents.withLog(log) { log in
+          if let joined { try joined.follower?.finish(log, show) } else { try LogReplay.replay(log) }
+        }
+      }
     } catch let error as StoreError where error.code == .corrupt {
       report(.warning(error.message))
       return nil
@@ -119,7 +159,12 @@ package struct StepRunner {
       report(.error("\(error)"))
       return PurserError.Code.io.rawValue
     }
-    report(event)
+    if let joined {
+      let time = result.durationMicroseconds
+      report(.joined(task: spec.id, pid: joined.holder.pid, exitCode: 0, microseconds: time))
+    } else {
+      report(event)
+    }
     if options.touchesOutputs { touch(spec) }
     return 0
   }
@@ -148,7 +193,7 @@ package struct StepRunner {
   private func execute(_ spec: TaskSpec, _ options: Options, _ attempt: Attempt) -> Int32 {
     let folder = cache.project.store.appending(path: "tmp")
     _ = folder.withCString { mkdir($0, 0o700) }
-    let log = LogSpool(directory: folder)
+    let log = LogSpool(directory: folder, run: attempt.run.id)
     let ending: Attempt.Ending
     var exitCode: Int32
     do {
@@ -235,7 +280,10 @@ package struct StepRunner {
 package enum StepEvent: Sendable {
   case warning(String)
   case error(String)
-  case waiting(task: String, pid: Int32, since: String)
+  /// Another process is at the task; `isJoined` if it does just what is to be done, so that its end is taken.
+  case waiting(task: String, pid: Int32, since: String, isJoined: Bool)
+  /// The run of another process was taken for this one; with its duration, if it succeeded.
+  case joined(task: String, pid: Int32, exitCode: Int32, microseconds: Int64?)
   case fresh(task: String, savedMicroseconds: Int64)
   case restored(task: String, reasons: [Reason], savedMicroseconds: Int64)
   case running(task: String, reasons: [Reason])

@@ -38,9 +38,14 @@ let execCommand = CommandSpec(
     switch event {
     case .warning(let message): console.warn(message)
     case .error(let message): console.error(message)
-    case .waiting(let task, let pid, let since):
+    case .waiting(let task, let pid, let since, let isJoined):
       if console.verbosity != .quiet {
-        console.note("\(task): waiting for process \(pid), at work since \(since)")
+        console.note("\(task): \(isJoined ? "joining" : "waiting for") process \(pid), at work since \(since)")
+      }
+    case .joined(let task, let pid, let exitCode, let time):
+      if console.showsDecisions {
+        let end = time.map { "ran in \(Timestamp.duration(microseconds: $0))" } ?? "failed with exit code \(exitCode)"
+        console.note("\(task): process \(pid), which was joined, \(end)")
       }
     case .fresh(let task, let saved):
       if console.showsDecisions { console.note("\(task): fresh, saved \(Timestamp.duration(microseconds: saved))") }

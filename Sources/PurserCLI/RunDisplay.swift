@@ -18,6 +18,8 @@ final class RunDisplay: Sendable {
     /// Expected microseconds of the tasks that have to run and are not over.
     var remaining: [String: Int64] = [:]
     var running: [String] = []
+    /// Tasks that another process was at.
+    var waited: Set<String> = []
     var items: [String: (done: Int, failed: Int, total: Int, since: Int64, first: Int)] = [:]
     var isShown = false
     var drawn: Int64 = 0
@@ -38,8 +40,9 @@ final class RunDisplay: Sendable {
       case .warning(let message): above(&state) { console.warn(message) }
       case .error(let message): above(&state) { console.error(message) }
       case .planned(let plan, let pipeline): begin(&state, plan, pipeline)
-      case .waiting(let task, let pid, let since):
-        say(&state, "\(task): waiting for process \(pid), at work since \(since)")
+      case .waiting(let task, let pid, let since, let isJoined):
+        state.waited.insert(task)
+        say(&state, "\(task): \(isJoined ? "joining" : "waiting for") process \(pid), at work since \(since)")
       case .started(let task, let reasons):
         state.running.append(task)
         if isLive || console.verbosity == .verbose { say(&state, "\(task): running (\(summary(reasons)))") }
@@ -73,7 +76,7 @@ final class RunDisplay: Sendable {
     state.running.removeAll { $0 == task }
     switch ending {
     case .fresh(let saved):
-      if console.verbosity == .verbose {
+      if console.verbosity == .verbose || state.waited.contains(task) {
         say(&state, "\(task): fresh, saved \(Timestamp.duration(microseconds: saved))")
       }
     case .restored(let saved):

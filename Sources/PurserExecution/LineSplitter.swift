@@ -1,7 +1,7 @@
 import Glibc
 
 /// Cuts a stream of bytes into lines.
-struct LineSplitter {
+package struct LineSplitter: Sendable {
   /// The longest piece that is delivered.
   static let limit = 1 << 16
 
@@ -10,13 +10,13 @@ struct LineSplitter {
   /// The beginning of a line whose end has not come; at most `limit` bytes.
   private var begun: [UInt8] = []
 
-  init(stream: UInt8, deliver: @escaping @Sendable (UInt8, [UInt8]) -> Void) {
+  package init(stream: UInt8, deliver: @escaping @Sendable (UInt8, [UInt8]) -> Void) {
     self.stream = stream
     self.deliver = deliver
   }
 
   /// Delivers the lines that these bytes complete. O(count).
-  mutating func add(_ bytes: UnsafeRawBufferPointer) {
+  package mutating func add(_ bytes: UnsafeRawBufferPointer) {
     var rest = bytes
     while let base = rest.baseAddress, !rest.isEmpty {
       let newline = memchr(base, 0x0A, rest.count).map { base.distance(to: $0) }
@@ -29,7 +29,7 @@ struct LineSplitter {
   }
 
   /// Delivers the last line, if no newline ended it.
-  mutating func finish() {
+  package mutating func finish() {
     if !begun.isEmpty { deliver(stream, begun) }
     begun = []
   }

@@ -18,7 +18,10 @@ package struct LogReplay {
     }
   }
 
-  private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws {
+  /// Writes bytes of a log, in whole.
+  ///
+  /// - Throws: ``ExecutionError`` if that fails.
+  package static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws {
     var done = 0
     while done < bytes.count {
       let count = Glibc.write(descriptor, bytes.baseAddress?.advanced(by: done), bytes.count - done)

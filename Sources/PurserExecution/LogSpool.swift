@@ -4,7 +4,8 @@ package import PurserModel
 
 /// What a command printed, in order of arrival, in the format of ``LogContents``.
 ///
-/// In memory up to a limit, then in a file without a name, so that nothing is left behind by a crash. A write that
+/// In memory up to a limit, then in a file without a name, so that nothing is left behind by a crash. One that others
+/// may follow (``LogFollower``) has a file with a name, from the first byte on, which goes with the spool. A write that
 /// fails (the disk is full) never stops the command: the spool then drops everything, since part of a log must not
 /// pass for the whole, and says why in ``failure``. For one thread at a time.
 package final class LogSpool {
@@ -19,14 +20,29 @@ package final class LogSpool {
   private var lastFrame: Int?
   private var file: Int32 = -1
   private var written: Int64 = 0
+  /// The file that others may follow, until it cannot be written; its path is set as long as it exists.
+  private var live: Int32 = -1
+  private var livePath: ByteString?
+  private var isFollowable: Bool
+  /// How much of `buffer` the followers can see.
+  private var shown = 0
 
   /// The error number of what went wrong, here or in passing on; the spool is empty from then on.
   package private(set) var failure: Int32?
 
   /// An empty spool that makes its file, if it comes to that, in `directory`; `memoryLimit` is in bytes.
-  package init(directory: ByteString, memoryLimit: Int = 1 << 20) {
+  ///
+  /// - Parameter run: the number of the run whose log others may follow; `nil` for nobody.
+  package init(directory: ByteString, run: Int64? = nil, memoryLimit: Int = 1 << 20) {
     self.directory = directory
     self.memoryLimit = memoryLimit
+    isFollowable = run != nil
+    livePath = run.map { Self.livePath(of: $0, in: directory) }
+  }
+
+  /// Where the log of a run stands while it grows.
+  package static func livePath(of run: Int64, in directory: ByteString) -> ByteString {
+    directory.appending(path: ByteString("live-\(run)"))
   }
 
   /// A spool that keeps nothing: for a run that is not to be stored.
@@ -37,7 +53,14 @@ package final class LogSpool {
   }
 
   deinit {
+    closeFiles()
+  }
+
+  private func closeFiles() {
+    if let livePath, live >= 0 { _ = livePath.withCString { unlink($0) } }
     if file >= 0 { close(file) }
+    if live >= 0 && live != file { close(live) }
+    (file, live) = (-1, -1)
   }
 
   /// The size of the encoded log in bytes.
@@ -122,7 +145,29 @@ package final class LogSpool {
   }
 
   private func flushIfFull() {
+    if isFollowable { return show() }
     if buffer.count > (file >= 0 ? Self.fileBuffer : memoryLimit) { flush() }
+  }
+
+  /// Lets the followers see what has come, and keeps it in memory no longer than it is short.
+  private func show() {
+    if live < 0, let livePath {
+      live = livePath.withCString { open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600) }
+    }
+    let failed: Int32? = live < 0 ? errno : buffer.withUnsafeBytes { Self.write($0[shown...], to: live) }
+    if let failed {
+      if file >= 0 { return fail(failed) }
+      // Nobody follows then; the log itself is in memory still.
+      isFollowable = false
+      return flushIfFull()
+    }
+    shown = buffer.count
+    lastFrame = nil
+    guard file >= 0 || buffer.count > memoryLimit else { return }
+    file = live
+    written += Int64(buffer.count)
+    buffer = []
+    shown = 0
   }
 
   private func frameLength(at start: Int) -> Int {
@@ -151,24 +196,28 @@ package final class LogSpool {
   }
 
   private func writeBuffer() {
-    let failed: Int32? = buffer.withUnsafeBytes { bytes in
-      var done = 0
-      while done < bytes.count {
-        let count = Glibc.write(file, bytes.baseAddress?.advanced(by: done), bytes.count - done)
-        if count < 0 && errno == EINTR { continue }
-        if count < 0 { return errno }
-        done += count
-      }
-      return nil
-    }
+    let failed = buffer.withUnsafeBytes { Self.write($0[...], to: file) }
     if let failed { fail(failed) } else { written += Int64(buffer.count) }
+  }
+
+  /// Returns the error number of a write that failed.
+  private static func write(_ bytes: Slice<UnsafeRawBufferPointer>, to descriptor: Int32) -> Int32? {
+    var rest = bytes
+    while !rest.isEmpty {
+      let piece = UnsafeRawBufferPointer(rebasing: rest)
+      let count = Glibc.write(descriptor, piece.baseAddress, piece.count)
+      if count < 0 && errno == EINTR { continue }
+      if count < 0 { return errno }
+      rest = rest.dropFirst(count)
+    }
+    return nil
   }
 
   /// Drops what was captured, and all that comes.
   func fail(_ number: Int32) {
     failure = number
-    if file >= 0 { close(file) }
-    file = -1
+    closeFiles()
+    isFollowable = false
     written = 0
     buffer = []
     lastFrame = nil

@@ -131,9 +131,9 @@ extension SQLiteRecordStore {
     var found: [Lease] = []
     var statement = try connection.statement(
       """
-      SELECT id, lock_key, worker_id, owner_pid, owner_start, child_pid, child_start, child_group, acquired_at,
-        expires_at
-      FROM task_locks WHERE lock_key = ?
+      SELECT l.id, l.lock_key, l.worker_id, l.owner_pid, l.owner_start, l.child_pid, l.child_start, l.child_group,
+        l.acquired_at, l.expires_at, l.run_id, n.action_key
+      FROM task_locks l LEFT JOIN task_runs n ON n.id = l.run_id WHERE l.lock_key = ?
       """)
     for name in names {
       try statement.bind([.text(name)])
@@ -147,7 +147,8 @@ extension SQLiteRecordStore {
       guard let owner = process(3, 4, group: nil) else { continue }
       found.append(
         Lease(
-          token: statement.integer(0), name: statement.text(1) ?? "", worker: statement.text(2) ?? "", owner: owner,
+          token: statement.integer(0), name: statement.text(1) ?? "", run: statement.integer(orNil: 10),
+          actionKey: statement.digest(11), worker: statement.text(2) ?? "", owner: owner,
           child: process(5, 6, group: 7), acquiredAt: statement.text(8) ?? "", expiresAt: statement.text(9) ?? ""))
     }
     return found

@@ -1,3 +1,5 @@
+public import PurserModel
+
 /// A process named in a lease, told apart from a later one with its number by when it started.
 public struct LeaseProcess: Sendable, Hashable {
   /// Process id.
@@ -21,6 +23,10 @@ public struct Lease: Sendable, Hashable {
   public var token: Int64
   /// What it covers.
   public var name: String
+  /// The run that is open under it, and the action that this does; `nil` where there is none.
+  public var run: Int64?
+  /// See ``run``.
+  public var actionKey: Digest?
   /// Boot and process name-space of the owner: pids mean something only within them.
   public var worker: String
   /// Whether it is a claim of queued work.
@@ -36,9 +42,11 @@ public struct Lease: Sendable, Hashable {
 
   /// Makes a lease.
   public init(
-    token: Int64, name: String, worker: String, owner: LeaseProcess, child: LeaseProcess?, acquiredAt: String,
-    expiresAt: String
+    token: Int64, name: String, run: Int64? = nil, actionKey: Digest? = nil, worker: String, owner: LeaseProcess,
+    child: LeaseProcess?, acquiredAt: String, expiresAt: String
   ) {
+    self.run = run
+    self.actionKey = actionKey
     self.token = token
     self.name = name
     self.worker = worker

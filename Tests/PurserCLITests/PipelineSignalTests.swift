@@ -29,6 +29,7 @@ struct PipelineSignalTests {
             echo ready
             # A test that failed leaves nothing running.
             until [ -e ../go ] || [ ! -e "$COUNTS" ]; do sleep 0.01 || :; done
+            [ ! -e ../bad ] || exit 4
             cp first step
           outputs: [step]
         last: {command: 'echo >> "$COUNTS/last"; cp step last', outputs: [last]}
@@ -244,7 +245,7 @@ struct PipelineSignalTests {
     try makePipeline()
     let first = try startRun()
     let second = try project.start([TestProject.tool, "run", "-j2"])
-    #expect(hasComeTrue { second.errorSoFar.contains("step: waiting for process \(first.pid)") })
+    #expect(hasComeTrue { second.errorSoFar.contains("step: joining process \(first.pid)") })
     kill(-second.pid, SIGINT)
     #expect(throws: Never.self, "Ctrl-C had no effect") { try #expect(second.wait(seconds: 20).code == 130) }
     #expect(isAlive(first.pid))
@@ -276,12 +277,34 @@ struct PipelineSignalTests {
     try makePipeline()
     let first = try startRun()
     let second = try project.start([TestProject.tool, "run", "-j2"])
-    #expect(hasComeTrue { second.errorSoFar.contains("step: waiting for process \(first.pid), at work since ") })
+    #expect(hasComeTrue { second.errorSoFar.contains("step: joining process \(first.pid), at work since ") })
+    #expect(hasComeTrue { second.outputSoFar == "step | ready\n" }, "what the other prints is not shown")
     try project.write("../go", "")
     #expect(try first.wait().code == 0)
-    #expect(try second.wait().code == 0)
+    let joined = try second.wait()
+    #expect(joined.code == 0)
+    #expect(joined.outputText == "step | ready\n")
+    #expect(joined.errorText.contains("step: fresh, saved "))
     #expect(project.executions() == 1)
     #expect(project.executions("last") == 1)
+    for pid in try project.text("../pids").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGKILL) }
+  }
+
+  @Test func `A run that joins another's task has its failure`() throws {
+    try makePipeline()
+    let first = try startRun()
+    let second = try project.start([TestProject.tool, "run", "-j2"])
+    #expect(hasComeTrue { second.errorSoFar.contains("step: joining process \(first.pid)") })
+    try project.write("../bad", "")
+    try project.write("../go", "")
+    #expect(try first.wait().code == 1)
+    let result = try second.wait()
+    #expect(result.code == 1)
+    #expect(
+      result.errorText.contains("task 'step' failed: process \(first.pid), which was joined, failed at it: exit code 4")
+    )
+    #expect(project.executions() == 1)
+    #expect(project.executions("last") == 0)
     for pid in try project.text("../pids").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGKILL) }
   }
 }

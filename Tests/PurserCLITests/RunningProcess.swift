@@ -94,6 +94,9 @@ struct RunningProcess: Sendable {
     return outcome
   }
 
+  /// What it has printed so far on standard output.
+  var outputSoFar: String { (try? String(decoding: contents(ofFile: outputPath), as: UTF8.self)) ?? "" }
+
   /// What it has printed so far on standard error.
   var errorSoFar: String {
     (try? errorPath.map { String(decoding: try contents(ofFile: $0), as: UTF8.self) }) ?? ""

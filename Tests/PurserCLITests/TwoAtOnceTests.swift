@@ -31,10 +31,10 @@ struct TwoAtOnceTests {
     return waiting.errorSoFar
   }
 
-  private func expect(_ notice: String, toName holder: RunningProcess) {
+  private func expect(_ notice: String, toName holder: RunningProcess, _ verb: String = "joining") {
     let time = #/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|\+00:00)/#
     #expect(
-      notice.replacing(time, with: "TIME") == "purser: step: waiting for process \(holder.pid), at work since TIME\n")
+      notice.replacing(time, with: "TIME") == "purser: step: \(verb) process \(holder.pid), at work since TIME\n")
   }
 
   @Test func `One executes and the other says whom it waits for and replays`() throws {
@@ -96,7 +96,7 @@ struct TwoAtOnceTests {
     let first = try start(["--storage-key", "a"])
     #expect(hasComeTrue { project.executions() == 1 })
     let second = try start(["--storage-key", "b"])
-    expect(try notice(of: second), toName: first)
+    expect(try notice(of: second), toName: first, "waiting for")
     try project.write("../go", "")
     #expect(try first.wait().code == 0)
     #expect(try second.wait().code == 0)
@@ -104,15 +104,67 @@ struct TwoAtOnceTests {
     #expect(project.executions() == 1)
   }
 
-  @Test func `A failure is not taken for a result by the one that waited`() throws {
-    try makeStep("[ -e ../failed ] || { touch ../failed; until [ -e ../go ]; do sleep 0.01; done; exit 3; }")
+  @Test func `Who joins sees what is printed while it is printed, and the rest at the end`() throws {
+    try makeStep("until [ -e ../more ]; do sleep 0.01; done; echo more; echo odd >&2")
     let first = try start()
     #expect(hasComeTrue { project.executions() == 1 })
     let second = try start()
+    #expect(hasComeTrue { second.outputSoFar == "started\n" }, "what was printed before is not shown")
+    try project.write("../more", "")
+    #expect(hasComeTrue { second.outputSoFar == "started\nmore\n" && second.errorSoFar.hasSuffix("\nodd\n") })
+    #expect(isAlive(first.pid))
+    #expect(project.exists(".purser/tmp/live-1"))
+    try project.write("../go", "")
+    let executed = try first.wait()
+    let joined = try second.wait()
+    #expect(joined.code == 0)
+    #expect(joined.output == executed.output)
+    #expect(joined.errorText.hasSuffix("\nodd\ndone\n"))
+    #expect(project.executions() == 1)
+    #expect(!project.exists(".purser/tmp/live-1"), "the file of the log is left")
+  }
+
+  private let failsOnce = "[ -e ../failed ] || { touch ../failed; until [ -e ../go ]; do sleep 0.01; done; exit 3; }"
+
+  @Test func `The failure of a run that was joined is taken for one's own`() throws {
+    try makeStep(failsOnce)
+    let first = try start()
+    #expect(hasComeTrue { project.executions() == 1 })
+    let second = try start()
+    expect(try notice(of: second), toName: first)
+    try project.write("../go", "")
+    #expect(try first.wait().code == 3)
+    let joined = try second.wait()
+    #expect(joined.code == 3)
+    #expect(joined.outputText == "started\n")
+    #expect(project.executions() == 1)
+    #expect(try start().wait().code == 0, "nobody was at it: a failure is no result")
+    #expect(project.executions() == 2)
+  }
+
+  @Test func `Who forces the run executes after a failure, too`() throws {
+    try makeStep(failsOnce)
+    let first = try start()
+    #expect(hasComeTrue { project.executions() == 1 })
+    let second = try project.start([TestProject.tool, "exec", "--force"] + arguments.dropFirst())
     _ = try notice(of: second)
     try project.write("../go", "")
     #expect(try first.wait().code == 3)
     #expect(try second.wait().code == 0)
+    #expect(project.executions() == 2)
+  }
+
+  @Test func `Who waits for a run of something else executes`() throws {
+    try makeStep(failsOnce)
+    let first = try start()
+    #expect(hasComeTrue { project.executions() == 1 })
+    let second = try project.start([TestProject.tool] + arguments.dropLast() + ["./step.sh", "other"])
+    expect(try notice(of: second), toName: first, "waiting for")
+    try project.write("../go", "")
+    #expect(try first.wait().code == 3)
+    let own = try second.wait()
+    #expect(own.code == 0)
+    #expect(own.outputText == "started\n")
     #expect(project.executions() == 2)
   }
 

@@ -53,6 +53,42 @@ struct LogTests {
     #expect(spool.withContents(frames).last == Frame(stream: 1, bytes: Array("more".utf8)))
   }
 
+  @Test(arguments: [0, 1, 100, 1 << 20])
+  func `A log can be followed while it grows, whatever its size, and finished from the whole`(limit: Int) async throws {
+    try await withTemporaryDirectory { folder in
+      let follower = LogFollower(run: 7, directory: folder)
+      var spool: LogSpool? = LogSpool(directory: folder, run: 7, memoryLimit: limit)
+      var shown: [[UInt8]] = [[], []]
+      let take = { (stream: UInt8, bytes: UnsafeRawBufferPointer) in shown[Int(stream) - 1] += bytes }
+      follower.follow(take)
+      #expect(shown == [[], []])
+      var expected: [[UInt8]] = [[], []]
+      for index in 0..<500 {
+        let stream = index % 7 == 0 ? 2 : 1
+        try append(#require(spool), UInt8(stream), "line \(index)\n")
+        expected[stream - 1] += Array("line \(index)\n".utf8)
+        if index % 5 == 0, index < 400 {
+          follower.follow(take)
+          #expect(shown == expected)
+        }
+      }
+      let whole = try #require(spool).withContents(frames)
+      #expect(whole.filter { $0.stream == 1 }.flatMap(\.bytes) == expected[0])
+      try #require(spool).withContents { try follower.finish($0, take) }
+      #expect(shown == expected)
+      #expect(access("\(folder)/live-7", F_OK) == 0)
+      spool = nil
+      #expect(access("\(folder)/live-7", F_OK) != 0, "the file is left")
+    }
+  }
+
+  @Test func `Nothing can be followed where there is no place for it, and the log is whole`() throws {
+    let spool = LogSpool(directory: "/no/such/folder", run: 7)
+    try append(spool, 1, "text")
+    #expect(spool.failure == nil)
+    #expect(spool.withContents(frames) == [Frame(stream: 1, bytes: Array("text".utf8))])
+  }
+
   @Test func `A spool that failed is empty, so that a part does not pass for the whole`() throws {
     let spool = LogSpool(directory: "/no/such/folder", memoryLimit: 4)
     try append(spool, 1, "too long")

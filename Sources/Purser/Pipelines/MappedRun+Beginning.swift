@@ -38,9 +38,9 @@ extension MappedRun {
     try ItemOutputs(spec).refuseRepeated(all)
     let chosen = try Self.choose(worker.options.subset, among: all, spec)
     try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
-    let opened = try worker.unlessHeld(spec) { willWait throws(PurserError) in
+    let opened = try worker.unlessHeld(spec) { whileHeld throws(PurserError) in
       try cache.open(
-        spec, assessment, kind: "run", for: worker.options.queuedWork, isStopped: { true }, willWait: willWait)
+        spec, assessment, kind: "run", for: worker.options.queuedWork, isStopped: { true }, whileHeld: whileHeld)
     }
     guard let opened else { return .again(isHeld: true) }
     guard let attempt = opened else {

@@ -60,7 +60,7 @@ final class MappedRun: Sendable {
     self.isSubset = isSubset
     watch = InputWatch(attempt)
     outputs = ItemOutputs(task.spec)
-    log = SharedLog(spool: worker.newLog())
+    log = SharedLog(spool: worker.newLog(of: attempt.run))
     state = Mutex(State())
   }
 

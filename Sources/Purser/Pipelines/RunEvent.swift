@@ -6,8 +6,8 @@ public enum RunEvent: Sendable {
   case error(String)
   /// What is to be done, before anything is.
   case planned(Plan, Pipeline)
-  /// Another process is at the task.
-  case waiting(task: String, pid: Int32, since: String)
+  /// Another process is at the task; `isJoined` if it does just what is to be done, so that its end is taken.
+  case waiting(task: String, pid: Int32, since: String, isJoined: Bool)
   /// The command is about to be started.
   case started(task: String, reasons: [Reason])
   /// A line that a command printed; `item` where it is one item's.

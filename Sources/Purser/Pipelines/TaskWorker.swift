@@ -40,8 +40,8 @@ final class TaskWorker: Sendable {
   let report: @Sendable (RunEvent) -> Void
   /// Set once the run is told to stop: nobody waits for others any more.
   let isStopped = Atomic(false)
-  /// For which tasks which process was said to be waited for.
-  private let announced = Mutex<[String: Int32]>([:])
+  /// The runs of other processes that tasks wait for, or have waited for.
+  private let joined = Mutex<[String: JoinedTask]>([:])
 
   init(
     cache: TaskCache, pipeline: Pipeline, executor: LocalExecutor, options: RunOptions, cancellation: Cancellation?,
@@ -83,8 +83,7 @@ final class TaskWorker: Sendable {
     do throws(PurserError) {
       return try body { holder in
         isHeld.store(true, ordering: .relaxed)
-        let isNew = announced.withLock { $0.updateValue(holder.pid, forKey: spec.id) != holder.pid }
-        if isNew { report(.waiting(task: spec.id, pid: holder.pid, since: holder.since)) }
+        follow(holder, of: spec.id)
       }
     } catch {
       guard error.code == .busy, isHeld.load(ordering: .relaxed) else { throw error }
@@ -92,8 +91,37 @@ final class TaskWorker: Sendable {
     }
   }
 
+  private func follow(_ holder: Lessor.Holder, of task: String) {
+    let known = joinedTask(task)
+    let current: JoinedTask
+    if let known, known.holder.token == holder.token {
+      current = known
+    } else {
+      current = JoinedTask(holder, of: cache.project) { [report] stream, line in
+        report(.line(task: task, item: nil, stream: stream, text: line))
+      }
+      joined.withLock { $0[task] = current }
+      if known?.holder.pid != holder.pid {
+        report(.waiting(task: task, pid: holder.pid, since: holder.since, isJoined: holder.run != nil))
+      }
+    }
+    current.follow()
+  }
+
+  private func joinedTask(_ task: String) -> JoinedTask? { joined.withLock { $0[task] } }
+
+  /// The end of a task whose run by another process was joined: the rest of what that printed is shown.
+  private func finishJoined(_ task: String, log: Digest?) {
+    guard let joined = joined.withLock({ $0.removeValue(forKey: task) }) else { return }
+    do {
+      if let log { try cache.contents.withLog(log) { try joined.finish($0) } }
+    } catch {
+      report(.warning("what process \(joined.holder.pid) printed is not shown in whole: \(error)"))
+    }
+  }
+
   private func decideAndDo(
-    _ task: PipelineTask, _ willWait: (Lessor.Holder) -> Void
+    _ task: PipelineTask, _ whileHeld: (Lessor.Holder) -> Void
   ) throws(PurserError) -> TaskEnding {
     let spec = task.spec
     var decision = decisionOptions
@@ -101,12 +129,15 @@ final class TaskWorker: Sendable {
       let assessment = try cache.assess(spec, decision)
       switch assessment.decision {
       case .fresh(let record):
+        if let result = record.result, joinedTask(spec.id)?.holder.made(result) == true {
+          finishJoined(spec.id, log: result.log)
+        }
         return .fresh(savedMicroseconds: record.result?.durationMicroseconds ?? 0)
       case .restore(let result, _):
         do throws(PurserError) {
           guard
             try cache.restore(
-              result, spec, assessment, for: options.queuedWork, isStopped: { true }, willWait: willWait)
+              result, spec, assessment, for: options.queuedWork, isStopped: { true }, whileHeld: whileHeld)
           else {
             continue
           }
@@ -118,10 +149,20 @@ final class TaskWorker: Sendable {
         }
       case .run(let reasons):
         try refusePending(reasons, spec)
+        // Queued work is counted by its own attempts.
+        if !options.isForced, options.queuedWork == nil, let joined = joinedTask(spec.id),
+          let run = try joined.holder.failure(
+            of: cache.key(spec.id), doing: assessment.survey.fingerprint.actionKey, in: cache)
+        {
+          finishJoined(spec.id, log: run.log)
+          return .failed(
+            "process \(joined.holder.pid), which was joined, failed at it: exit code \(run.failureCode)",
+            exitCode: run.failureCode, items: nil)
+        }
         try Declarations(project: cache.project).checkPlaces(spec, key: cache.key(spec.id), records: cache.records)
         guard
           let attempt = try cache.open(
-            spec, assessment, kind: "run", for: options.queuedWork, isStopped: { true }, willWait: willWait)
+            spec, assessment, kind: "run", for: options.queuedWork, isStopped: { true }, whileHeld: whileHeld)
         else { continue }
         do throws(PurserError) {
           try attempt.clearOutputs()
@@ -143,16 +184,16 @@ final class TaskWorker: Sendable {
     }
   }
 
-  /// Where a command's log is collected.
-  func newLog() -> LogSpool {
+  /// Where a command's log is collected; of a whole run's, where others may follow it.
+  func newLog(of run: OpenRun? = nil) -> LogSpool {
     let folder = cache.project.store.appending(path: "tmp")
     _ = folder.withCString { mkdir($0, 0o700) }
-    return LogSpool(directory: folder)
+    return LogSpool(directory: folder, run: run?.id)
   }
 
   private func execute(_ task: PipelineTask, _ attempt: Attempt) -> TaskEnding {
     let spec = task.spec
-    let log = newLog()
+    let log = newLog(of: attempt.run)
     let start = MonotonicTime.now()
     do {
       if let closure = task.closure { return try execute(closure, task, attempt, log) }
@@ -298,6 +339,42 @@ final class TaskWorker: Sendable {
       }
     } linkTarget: {
       ""
+    }
+  }
+}
+
+/// A run of another process that a task of this one waits for, shown by lines.
+private final class JoinedTask: Sendable {
+  let holder: Lessor.Holder
+  private let lines: Mutex<Lines>
+
+  private struct Lines {
+    let follower: LogFollower?
+    var first: LineSplitter
+    var second: LineSplitter
+
+    mutating func add(_ bytes: UnsafeRawBufferPointer, of stream: UInt8) {
+      if stream == 1 { first.add(bytes) } else { second.add(bytes) }
+    }
+  }
+
+  init(_ holder: Lessor.Holder, of project: Project, deliver: @escaping @Sendable (UInt8, [UInt8]) -> Void) {
+    self.holder = holder
+    lines = Mutex(
+      Lines(
+        follower: holder.follower(in: project), first: LineSplitter(stream: 1, deliver: deliver),
+        second: LineSplitter(stream: 2, deliver: deliver)))
+  }
+
+  func follow() {
+    lines.withLock { lines in lines.follower?.follow { stream, bytes in lines.add(bytes, of: stream) } }
+  }
+
+  func finish(_ log: LogContents) throws {
+    try lines.withLock { lines in
+      try lines.follower?.finish(log) { stream, bytes in lines.add(bytes, of: stream) }
+      lines.first.finish()
+      lines.second.finish()
     }
   }
 }
