@@ -4,7 +4,7 @@ public import PurserModel
 ///
 /// Implementations are safe to use from several threads, and from several processes on one store. Every write is
 /// atomic. All operations throw ``StoreError``.
-public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, AcceptanceStore, QueueStore,
+public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, AcceptanceStore, QueueStore, MarkedStore,
   Sendable
 {
   /// The records of these tasks, in their order; `nil` for one without. O(keys), one transaction.
