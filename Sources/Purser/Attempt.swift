@@ -21,8 +21,12 @@ public final class Attempt: Sendable {
   /// may have changed during the work.
   let readsFrom: Int64?
   let start: MonotonicTime
+  /// When the leases were last known to be held.
+  private let confirmed: Mutex<MonotonicTime>
 
-  init(cache: TaskCache, spec: TaskSpec, assessment: Assessment, run: OpenRun, readsFrom: Int64?) {
+  init(
+    cache: TaskCache, spec: TaskSpec, assessment: Assessment, run: OpenRun, confirmed: MonotonicTime, readsFrom: Int64?
+  ) {
     self.readsFrom = readsFrom
     self.cache = cache
     self.spec = spec
@@ -30,6 +34,7 @@ public final class Attempt: Sendable {
     self.run = run
     startedAt = TaskCache.now()
     start = MonotonicTime.now()
+    self.confirmed = Mutex(confirmed)
   }
 
   deinit {
@@ -45,6 +50,16 @@ public final class Attempt: Sendable {
       try? records.renew(run, until: TaskCache.time(in: seconds))
     }
     keeper.withLock { $0 = kept }
+  }
+
+  /// Throws `leaseLost` if the leases are not this run's any more. Asked before files are changed: who was frozen for so
+  /// long that somebody else took over must not remove what that one has made. Only asks if the last answer is more than
+  /// a second old.
+  func confirm() throws(StoreError) {
+    let last = confirmed.withLock { $0 }
+    guard last.duration(to: MonotonicTime.now()) > .seconds(1) else { return }
+    try cache.records.renew(run, until: TaskCache.time(in: cache.lessor.seconds))
+    confirmed.withLock { $0 = MonotonicTime.now() }
   }
 
   /// The leases are given back, or lost: nothing more is to be recorded.
@@ -86,7 +101,7 @@ public final class Attempt: Sendable {
     do {
       // Looked at now, under the lease: another storage key may have written here since the decision.
       let found = try cache.scan(spec)
-      try cache.restorer.clear(spec, found: found.manifest, for: run)
+      try cache.restorer.clear(spec, found: found.manifest, for: self)
     } catch {
       throw PurserError(wrapping: error)
     }
@@ -278,7 +293,7 @@ public final class Attempt: Sendable {
 
 extension TaskCache {
   var restorer: Restorer {
-    Restorer(project: project, contents: contents, hasher: hasher, leaseSeconds: lessor.seconds)
+    Restorer(project: project, contents: contents, hasher: hasher)
   }
 
   var lessor: Lessor {
@@ -316,13 +331,13 @@ extension TaskCache {
   ) throws(PurserError) -> Attempt? {
     do {
       guard
-        let run = try lessor.open(
+        let opened = try lessor.open(
           spec, assessment, kind: kind, author: author, for: work, isStopped: isStopped, whileHeld: whileHeld)
       else {
         return nil
       }
       let attempt = Attempt(
-        cache: self, spec: spec, assessment: assessment, run: run,
+        cache: self, spec: spec, assessment: assessment, run: opened.run, confirmed: opened.at,
         readsFrom: kind == "run" && spec.dependencyFile != nil ? nextTick() : nil)
       attempt.keepLeases()
       return attempt
@@ -361,7 +376,7 @@ extension TaskCache {
     do {
       let found = try scan(spec)
       let data = try storedData(of: result)
-      try restorer.restore(result, of: spec, over: found.manifest, for: attempt.run)
+      try restorer.restore(result, of: spec, over: found.manifest, for: attempt)
       // What was invalidated meanwhile is not what was asked for.
       return try attempt.finish(restored: result, data) == nil
     } catch {

@@ -95,7 +95,7 @@ struct Lessor {
   func open(
     _ spec: TaskSpec, _ assessment: Assessment, kind: String, author: String, for work: Int64? = nil,
     isStopped: () -> Bool = { false }, whileHeld: (Holder) -> Void
-  ) throws(StoreError) -> OpenRun? {
+  ) throws(StoreError) -> (run: OpenRun, at: MonotonicTime)? {
     let key = TaskKey(storageKey: project.storageKey, pipeline: project.pipeline, task: spec.id)
     let worker = Self.worker()
     let current = ChildProcess.current()
@@ -114,8 +114,9 @@ struct Lessor {
       run.newestResult = assessment.newestResult
       run.queuedWork = work
       if case .restore(let result, _) = assessment.decision { run.restoring = result.id }
+      let now = MonotonicTime.now()
       switch try records.begin(run, replacing: abandoned) {
-      case .opened(let run): return run
+      case .opened(let run): return (run, now)
       case .moved: return nil
       case .held(let leases):
         abandoned = endAbandoned(leases, worker)

@@ -1,4 +1,3 @@
-import PurserExecution
 import PurserHashing
 import PurserModel
 import PurserStore
@@ -8,15 +7,13 @@ struct Restorer {
   let project: Project
   let contents: ContentStore
   let hasher: FileHasher
-  /// How long a lease lasts without being renewed, in seconds.
-  let leaseSeconds: Int64
 
   /// Stores every content among `entries` that no blob holds yet, and names it in the run's record, before anything of
   /// it is touched.
   ///
   /// - Parameter namesAll: whether also what a blob holds is named, so that it can be asked for, and is kept, as long as
   ///   the run is remembered.
-  func save(_ entries: [OutputManifest.Entry], namesAll: Bool = false, for run: OpenRun) throws(StoreError) {
+  func save(_ entries: [OutputManifest.Entry], namesAll: Bool = false, for attempt: Attempt) throws(StoreError) {
     let files = entries.filter { $0.kind != .directory }
     var blobs = try contents.commit(try contents.prepare(files, in: project))
     if namesAll { blobs += try contents.known(Set(files.map(\.digest)).subtracting(blobs.map(\.digest))) }
@@ -24,22 +21,24 @@ struct Restorer {
     var byDigest: [Digest: NewBlob] = [:]
     for blob in blobs { byDigest[blob.digest] = blob }
     try contents.records.save(
-      files.compactMap { entry in byDigest[entry.digest].map { SavedContent(path: entry.path, blob: $0) } }, for: run)
+      files.compactMap { entry in byDigest[entry.digest].map { SavedContent(path: entry.path, blob: $0) } },
+      for: attempt.run)
   }
 
   /// Removes declared outputs before a run, so that a leftover is never taken for a product, and makes the folders
   /// that they go to.
-  func clear(_ spec: TaskSpec, found: OutputManifest, for run: OpenRun) throws(StoreError) {
-    try clear(spec.outputs, keeping: spec.keepsOutputs, found: found, for: run)
+  func clear(_ spec: TaskSpec, found: OutputManifest, for attempt: Attempt) throws(StoreError) {
+    try clear(spec.outputs, keeping: spec.keepsOutputs, found: found, for: attempt)
   }
 
   /// As ``clear(_:found:for:)``, for any outputs.
   func clear(
-    _ outputs: [ByteString], keeping: Bool, namesAll: Bool = false, found: OutputManifest, for run: OpenRun
+    _ outputs: [ByteString], keeping: Bool, namesAll: Bool = false, found: OutputManifest, for attempt: Attempt
   ) throws(StoreError) {
     let files = try ProjectFiles(root: project.root)
     if !keeping {
-      try save(found.entries, namesAll: namesAll, for: run)
+      try save(found.entries, namesAll: namesAll, for: attempt)
+      try attempt.confirm()
       for entry in found.entries.reversed() where entry.kind != .directory { try files.remove(entry.path) }
       for output in outputs where found.entries.contains(where: { $0.path == output && $0.kind == .directory }) {
         try files.remove(output)
@@ -53,17 +52,17 @@ struct Restorer {
   /// Makes what is on disk equal to a result: what is right stays, what is wrong is replaced, what is extra goes. Each
   /// content is verified before it is put in its place; if one is damaged, the task has to run, and makes all of them.
   func restore(
-    _ result: ActionResult, of spec: TaskSpec, over found: OutputManifest, for run: OpenRun
+    _ result: ActionResult, of spec: TaskSpec, over found: OutputManifest, for attempt: Attempt
   ) throws(StoreError) {
     guard result.manifest.digest == result.outputsVersion else {
       throw StoreError(.corrupt, "the stored list of outputs is damaged; it is not restored")
     }
-    try restore(result.manifest, within: spec.outputs, over: found, for: run)
+    try restore(result.manifest, within: spec.outputs, over: found, for: attempt)
   }
 
   /// As ``restore(_:of:over:for:)``, for any list of what `outputs` declare.
   func restore(
-    _ manifest: OutputManifest, within outputs: [ByteString], over found: OutputManifest, for run: OpenRun
+    _ manifest: OutputManifest, within outputs: [ByteString], over found: OutputManifest, for attempt: Attempt
   ) throws(StoreError) {
     try require(manifest, toStayWithin: outputs)
     var present: [ByteString: OutputManifest.Entry] = [:]
@@ -72,22 +71,18 @@ struct Restorer {
     let extra = found.entries.filter { !wanted.contains($0.path) }
     let wrong = manifest.entries.filter { present[$0.path] != $0 }
     let replaced = wrong.compactMap { present[$0.path] }
-    try save(extra + replaced, for: run)
+    try save(extra + replaced, for: attempt)
 
     let files = try ProjectFiles(root: project.root)
+    try attempt.confirm()
     for entry in extra.reversed() { try files.remove(entry.path) }
     for entry in wrong {
       if let old = present[entry.path], old.kind != entry.kind { try files.remove(entry.path) }
     }
     // Folders come before what is in them, since entries are sorted by path; their final mode comes last, so that a
     // folder without write permission can be filled.
-    var confirmed = MonotonicTime.now()
     for entry in wrong {
-      // Who was frozen for so long that somebody else took over must not go on writing.
-      if confirmed.duration(to: MonotonicTime.now()) > .seconds(1) {
-        try contents.records.renew(run, until: TaskCache.time(in: leaseSeconds))
-        confirmed = MonotonicTime.now()
-      }
+      try attempt.confirm()
       var entry = entry
       if entry.kind == .directory { entry.mode |= 0o700 }
       try files.place(entry) { descriptor throws(StoreError) in

@@ -143,7 +143,7 @@ extension MappedRun {
     // Nothing stands of what the items share: a leftover must not be taken for a part of it.
     if !outputs.shared.isEmpty, pending.count == all.count, !spec.keepsOutputs {
       let found = try cache.scan(places: outputs.shared, of: spec)
-      try cache.restorer.clear(outputs.shared, keeping: false, found: found.manifest, for: attempt.run)
+      try cache.restorer.clear(outputs.shared, keeping: false, found: found.manifest, for: attempt)
     }
     try cache.records.setSubtasks(list, of: key, under: attempt.run)
     return pending
@@ -211,7 +211,7 @@ extension MappedRun {
     do {
       let data = try cache.storedData(of: result)
       let found = try cache.scan(spec, of: result.manifest)
-      try cache.restorer.restore(result.manifest, within: places().places, over: found.manifest, for: attempt.run)
+      try cache.restorer.restore(result.manifest, within: places().places, over: found.manifest, for: attempt)
       state.withLock { state in
         for (index, element) in (data?.elements ?? []).enumerated() { state.data[index] = element }
       }
@@ -239,7 +239,7 @@ extension MappedRun {
     let needed = Set(result.manifest.entries.lazy.filter { $0.kind != .directory }.map(\.digest))
     guard isChosen, try cache.contents.hasAll(needed) else { return .no }
     do throws(StoreError) {
-      try cache.restorer.restore(result.manifest, within: places, over: found.manifest, for: attempt.run)
+      try cache.restorer.restore(result.manifest, within: places, over: found.manifest, for: attempt)
       return .restored
     } catch {
       guard error.code == .corrupt else { throw error }

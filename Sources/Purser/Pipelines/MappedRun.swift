@@ -173,7 +173,7 @@ final class MappedRun: Sendable {
         // Not by a wildcard, which may match what another item made.
         let places = try outputs.exactPlaces(of: item)
         let found = try cache.scan(places: places, of: spec)
-        try cache.restorer.clear(places, keeping: spec.keepsOutputs, found: found.manifest, for: attempt.run)
+        try cache.restorer.clear(places, keeping: spec.keepsOutputs, found: found.manifest, for: attempt)
         good.append(item)
       } catch let error as StoreError where error.code == .leaseLost {
         throw error
@@ -388,7 +388,7 @@ final class MappedRun: Sendable {
     guard !gone.isEmpty else { return }
     let found = try cache.scan(places: gone.map(\.asLiteralPattern), of: spec)
     let folders = found.manifest.entries.filter { $0.kind == .directory && gone.contains($0.path) }.map(\.path)
-    try cache.restorer.clear(folders, keeping: false, namesAll: true, found: found.manifest, for: attempt.run)
+    try cache.restorer.clear(folders, keeping: false, namesAll: true, found: found.manifest, for: attempt)
   }
 }
 

@@ -301,8 +301,7 @@ final class TaskWorker: Sendable {
       started: { _ in
         // It is not noted, as for a single step: what is left of a dead run is found by what it has in its environment.
         // But who was frozen since the lease was taken may have lost it, and must not begin.
-        guard attempt.start.duration(to: MonotonicTime.now()) > .seconds(cache.lessor.seconds / 4) else { return }
-        try cache.records.renew(attempt.run, until: TaskCache.time(in: cache.lessor.seconds))
+        try attempt.confirm()
       })
   }
 
