@@ -1,0 +1,1 @@
+let recoverCommand = CommandSpec(name: "recover", summary: "x") { _ in 0 }
