@@ -56,7 +56,10 @@ extension TaskCache {
 
   func takeSnapshot(kind: String, note: String) throws(PurserError) -> SnapshotEntry? {
     var request = request(kind: kind, note: note)
-    if kind != "manual" { request.pruned = (["run", "interval"], Self.keptRunSnapshots) }
+    if kind != "manual" {
+      request.pruned = (["run", "interval"], Self.keptRunSnapshots)
+      request.isDurable = false
+    }
     return try withSnapshots { try $0.takeSnapshot(request, ZstdCodec()) }
   }
 

@@ -10,7 +10,9 @@ extension SQLiteRecordStore: BranchSnapshotStore {
       try BranchImage(of: request.storageKey, codec, connection)
     }
     guard let image else { return nil }
-    return try write { connection throws(StoreError) in try Self.insert(request.snapshot(of: image), connection) }
+    return try write(durable: request.isDurable) { connection throws(StoreError) in
+      try Self.insert(request.snapshot(of: image), connection)
+    }
   }
 
   package func restore(

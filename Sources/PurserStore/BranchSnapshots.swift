@@ -33,6 +33,8 @@ public struct SnapshotRequest: Sendable {
   public var by: String
   /// Now, ISO 8601.
   public var now: String
+  /// Whether it is on disk when the call returns; else a power cut may lose it until the next `sync`.
+  public var isDurable = true
   /// See ``NewSnapshot/pruned``.
   public var pruned: (kinds: [String], keeping: Int)?
 

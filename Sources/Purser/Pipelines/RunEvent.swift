@@ -6,6 +6,8 @@ public enum RunEvent: Sendable {
   case error(String)
   /// What is to be done, before anything is.
   case planned(Plan, Pipeline)
+  /// The run takes the place of one that was killed: so many of its tasks were done.
+  case resuming(startedAt: String, done: Int, of: Int)
   /// Another process is at the task.
   case waiting(task: String, pid: Int32, since: String)
   /// The command is about to be started.
