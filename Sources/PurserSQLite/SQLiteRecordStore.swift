@@ -8,7 +8,7 @@ import Synchronization
 package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   private let mutex = Mutex(())
   private let database: RecordDatabase
-  let place: StorePlace
+  package let place: StorePlace
   /// The clock, ISO 8601.
   let now: @Sendable () -> String
   /// Appends of progress that wait for a commit.
