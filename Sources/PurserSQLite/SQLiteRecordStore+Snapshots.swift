@@ -204,10 +204,11 @@ struct BranchLoader {
     if target == .view {
       for table in BranchImage.tables {
         try connection.execute("CREATE TEMP TABLE \(table) AS SELECT * FROM main.\(table) WHERE 0")
+        let columns = try BranchTable(name: table).columns(connection)
+        let key = ["storage_key", "task_row", "dag_id"].first(where: columns.contains) ?? "id"
+        let more = key == "storage_key" ? ", pipeline, task_id" : ""
+        try connection.execute("CREATE INDEX temp.of_\(table) ON \(table)(\(key)\(more))")
       }
-      try connection.execute(
-        "CREATE INDEX temp.of_task ON tasks(id); "
-          + "CREATE INDEX temp.of_bins ON subtask_bins(storage_key, pipeline, task_id)")
     }
     var reader = ImageReader(named: name)
     let damage = reader.damage

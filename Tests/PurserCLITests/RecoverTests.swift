@@ -30,18 +30,15 @@ struct RecoverTests {
     try project.write("../hold", "")
   }
 
-  /// Starts the pipeline and waits until `i3` is at work and the three before it are on record.
-  private func startUntilHeld(_ arguments: ByteString...) throws -> RunningProcess {
+  /// Starts the pipeline and waits until `i3` is at work: the three before it are on record then.
+  private func startUntilHeld(_ arguments: [ByteString] = []) throws -> RunningProcess {
     let run = try project.start([TestProject.tool, "run", "-j1"] + arguments)
-    #expect(try hasComeTrue(within: 60) { try project.items(of: "work").count(where: \.isDone) == 3 })
     #expect(hasComeTrue(within: 60) { project.lines("items").last == "i3" })
     return run
   }
 
   private func killedRun(_ arguments: ByteString...) throws {
-    let run = try project.start([TestProject.tool, "run", "-j1"] + arguments)
-    #expect(try hasComeTrue(within: 60) { try project.items(of: "work").count(where: \.isDone) == 3 })
-    #expect(hasComeTrue(within: 60) { project.lines("items").last == "i3" })
+    let run = try startUntilHeld(arguments)
     run.signal(SIGKILL)
     _ = try run.wait()
     project.expectNoProcess()

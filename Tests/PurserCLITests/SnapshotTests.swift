@@ -104,9 +104,9 @@ struct SnapshotTests {
     try make()
     try project.write("../hold", "")
     let held = try project.start([
-      TestProject.tool, "exec", "--task", "slow", "--", "sh", "-c", "while [ -e ../hold ]; do sleep 0.01; done",
+      TestProject.tool, "exec", "--task", "slow", "--", "sh", "-c", "echo >> $COUNTS/slow; while [ -e ../hold ]; do sleep 0.01; done",
     ])
-    #expect(try hasComeTrue(within: 60) { try project.status(of: "slow") == "RUNNING" })
+    #expect(hasComeTrue(within: 60) { project.executions("slow") == 1 })
     let outcome = try project.purser("snapshot", "restore", "latest")
     #expect(outcome.code == 75)
     #expect(outcome.errorText.hasPrefix(

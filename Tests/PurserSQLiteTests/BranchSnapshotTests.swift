@@ -77,7 +77,9 @@ struct BranchSnapshotTests {
     try Step("marked").run(in: store)
     _ = try store.invalidate([key("marked")])
     _ = try store.invalidate([key("marked")], day: 3)
-    _ = try Step("report", version: "2").accepting(try store.newestResult(of: report), in: store)
+    var changed = Step("report", version: "2")
+    changed.upstream = ["clean"]
+    _ = try changed.accepting(try store.newestResult(of: report), in: store)
     try store.setTaskData(TaskData(isList: true, elements: ["1", "2"]), version: "v", of: key("clean"), .result, now: Time.day(1))
     try store.setSubtasks((0..<3).map { Subtask(index: $0, key: "i\($0)") }, of: key("report"), under: nil)
     try store.append(

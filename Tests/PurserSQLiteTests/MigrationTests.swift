@@ -165,7 +165,7 @@ struct MigrationTests {
     #expect(
       status.migrations.map(\.name) == [
         "001_kptn_tables", "002_runs_and_events", "003_action_cache", "004_progress", "005_dependency_files",
-        "006_acceptance", "007_queue", "008_monitoring",
+        "006_acceptance", "007_queue", "008_monitoring", "009_executions",
       ])
     #expect(status.migrations.allSatisfy { $0.appliedAt == Time.day(3) })
   }
