@@ -247,7 +247,8 @@ public struct StoreDump: Sendable {
   public var json: JSON {
     func members(_ value: ExecutionSizes.Value) -> [(String, JSON)] {
       [
-        ("storedBytes", .integer(Int64(clamping: value.storedBytes))), ("bytes", .integer(Int64(clamping: value.bytes))),
+        ("storedBytes", .integer(Int64(clamping: value.storedBytes))),
+        ("bytes", .integer(Int64(clamping: value.bytes))),
         ("updatedAt", .string(value.updatedAt)),
       ]
     }

@@ -191,7 +191,8 @@ extension TaskCache {
       }
       let reached = Self.followers(
         of: differences.filter(\.wouldRerun),
-        try first.store.dependencies(of: old.values.map(\.key)), try second.store.dependencies(of: new.values.map(\.key)))
+        try first.store.dependencies(of: old.values.map(\.key)),
+        try second.store.dependencies(of: new.values.map(\.key)))
       return BranchDifference(tasks: differences, wouldRerun: reached)
     } catch {
       throw PurserError(wrapping: error)

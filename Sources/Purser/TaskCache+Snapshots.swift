@@ -92,7 +92,8 @@ extension TaskCache {
     let found = entries.filter { $0.id.hasPrefix(id.lowercased()) }
     guard let entry = found.first else {
       throw PurserError(
-        .missing, "no snapshot's id begins with '\(shown(id))'"
+        .missing,
+        "no snapshot's id begins with '\(shown(id))'"
           + (entries.isEmpty ? "; there is no snapshot here yet" : "; see 'purser snapshot list'"))
     }
     guard found.count == 1 else {

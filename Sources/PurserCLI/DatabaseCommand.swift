@@ -48,7 +48,8 @@ let dbCommand = CommandSpec(
   default:
     throw UsageError(
       message: usage
-        + (verb.map { Suggestion.hint($0, among: ["status", "migrate", "rollback", "backup", "maintain", "dump"]) } ?? ""),
+        + (verb.map { Suggestion.hint($0, among: ["status", "migrate", "rollback", "backup", "maintain", "dump"]) }
+          ?? ""),
       command: "db")
   }
   return 0

@@ -11,7 +11,8 @@ let runCommand = CommandSpec(
     .flag("no-restore", "never put a stored result back: run instead"),
     .flag("resume", "go on with items where an interrupted task was (the default)"),
     .flag("no-resume", "begin interrupted tasks with their first item again"),
-    .value("snapshot-every", "DURATION", "also take a snapshot of the branch while it runs; 0 for none, at the end either"),
+    .value(
+      "snapshot-every", "DURATION", "also take a snapshot of the branch while it runs; 0 for none, at the end either"),
     .list("subset", "FILE|KEY", "run only these items of the mapped tasks: a key, or a file with one on each line"),
   ], takesOperands: true,
   discussion: """

@@ -34,7 +34,8 @@ let snapshotCommand = CommandSpec(
   guard actions.contains(action) else {
     let hint = Suggestion.hint(action, among: actions)
     throw refuse(
-      "unknown action '\(TaskCache.shown(action))'" + (hint.isEmpty ? "; list, create, show, diff, restore or prune" : hint))
+      "unknown action '\(TaskCache.shown(action))'"
+        + (hint.isEmpty ? "; list, create, show, diff, restore or prune" : hint))
   }
   for (option, owner) in [("note", "create"), ("keep", "prune"), ("older-than", "prune"), ("dry-run", "prune")]
   where invocation.has(option) && action != owner {
@@ -65,12 +66,14 @@ extension Session {
   fileprivate func createSnapshot(_ cache: TaskCache) throws -> Int32 {
     let key = cache.project.storageKey
     guard let entry = try cache.takeSnapshot(note: invocation.text("note") ?? "") else {
-      throw PurserError(.missing, "there are no records under storage key '\(TaskCache.shown(key))'; see 'purser branch list'")
+      throw PurserError(
+        .missing, "there are no records under storage key '\(TaskCache.shown(key))'; see 'purser branch list'")
     }
     if console.isJSON {
       console.print(entry.json)
     } else if console.verbosity != .quiet {
-      console.print("took snapshot \(entry.id) of \(TaskCache.shown(key)): \(entry.contents), \(size(entry.storedSize))")
+      console.print(
+        "took snapshot \(entry.id) of \(TaskCache.shown(key)): \(entry.contents), \(size(entry.storedSize))")
     }
     return 0
   }
@@ -86,7 +89,8 @@ extension Session {
     }
     guard !entries.isEmpty else {
       console.print(
-        "There is no snapshot of '\(TaskCache.shown(cache.project.storageKey))' yet; 'purser snapshot create' takes one.")
+        "There is no snapshot of '\(TaskCache.shown(cache.project.storageKey))' yet; 'purser snapshot create' takes one."
+      )
       return 0
     }
     let rows = entries.reversed().map { entry -> [(text: String, style: Console.Style?)] in
@@ -146,7 +150,8 @@ extension Session {
     } else if console.verbosity != .quiet {
       let way = result.before.map { "; what stood there is snapshot \($0.short)" } ?? ""
       console.print(
-        "restored \(count(result.restored)) of \(TaskCache.shown(cache.project.storageKey)) as of \(entry.createdAt)\(way)")
+        "restored \(count(result.restored)) of \(TaskCache.shown(cache.project.storageKey)) as of \(entry.createdAt)\(way)"
+      )
     }
     return 0
   }

@@ -105,7 +105,8 @@ struct ImageReader {
     if !hasBegun {
       guard pending.count >= ImageWriter.magic.count else { return }
       guard pending.starts(with: ImageWriter.magic) else {
-        throw StoreError(.unavailable, "\(name) is of a version that this Purser does not know; use the one that took it")
+        throw StoreError(
+          .unavailable, "\(name) is of a version that this Purser does not know; use the one that took it")
       }
       hasBegun = true
       offset = ImageWriter.magic.count

@@ -178,7 +178,9 @@ extension RunOutcome {
       ("finishedAt", .string(finishedAt)), ("durationMicroseconds", .integer(durationMicroseconds)),
       ("fingerprint", .string(fingerprint.actionKey.hex)),
     ]
-    if let version = restored?.outputsVersion ?? outputsVersion { members.append(("outputsVersion", .string(version.hex))) }
+    if let version = restored?.outputsVersion ?? outputsVersion {
+      members.append(("outputsVersion", .string(version.hex)))
+    }
     if let outputDataVersion { members.append(("dataVersion", .string(outputDataVersion))) }
     if let made = restored?.manifest ?? manifest {
       let files = made.entries.filter { $0.kind != .directory }

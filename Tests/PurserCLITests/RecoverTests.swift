@@ -50,7 +50,8 @@ struct RecoverTests {
 
   @Test func `A killed run is listed with what was active, pending and done, and gone on with`() throws {
     #expect(
-      try project.purser("recover").outputText == "No run was interrupted on default, or what it had left was done since.\n")
+      try project.purser("recover").outputText
+        == "No run was interrupted on default, or what it had left was done since.\n")
     try writePipeline()
     let run = try startUntilHeld()
     #expect(try runs().isEmpty, "somebody is at it")
@@ -154,7 +155,10 @@ struct RecoverTests {
     try project.remove("../hold")
     #expect(try project.purser("run").code == 0)
     let text = try project.purser("db", "dump").outputText
-    #expect(text.hasPrefix("=== SQLite DB contents ===\nArtifacts by execution:\n  default / project: 4 entries\nExecution trees:\n  default / project (run "))
+    #expect(
+      text.hasPrefix(
+        "=== SQLite DB contents ===\nArtifacts by execution:\n  default / project: 4 entries\nExecution trees:\n  default / project (run "
+      ))
     #expect(text.contains("\nSnapshots by execution:\n  default: 1 snapshot, "))
     #expect(text.hasSuffix("\nExecution states:\n"))
     let dump = try project.purser("db", "dump", "--json").json()

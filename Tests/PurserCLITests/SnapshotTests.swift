@@ -49,8 +49,9 @@ struct SnapshotTests {
     #expect(try list().count == 10, "the last ten are kept")
     let wrong = try project.purser("run", "--snapshot-every", "soon")
     #expect(wrong.code == 64)
-    #expect(wrong.errorText.hasPrefix(
-      "error: --snapshot-every is a duration such as 30s or 10m, or 0 for none, not 'soon'\n"))
+    #expect(
+      wrong.errorText.hasPrefix(
+        "error: --snapshot-every is a duration such as 30s or 10m, or 0 for none, not 'soon'\n"))
   }
 
   @Test(arguments: ["--snapshot-every", "file"])
@@ -84,8 +85,11 @@ struct SnapshotTests {
     let outcome = try project.purser("snapshot", "restore", ByteString(first.bytes.prefix(6)), "--json")
     #expect(outcome.code == 0, "\(outcome.errorText)")
     let json = try outcome.json()
-    #expect(json["restored"]?.string == first.escaped && json["tasks"]?.integer == 2 && json["replacedTasks"]?.integer == 2)
-    #expect(try project.purser("snapshot", "diff", first).outputText == "Nothing differs between \(first.escaped.prefix(8)) and now.\n")
+    #expect(
+      json["restored"]?.string == first.escaped && json["tasks"]?.integer == 2 && json["replacedTasks"]?.integer == 2)
+    #expect(
+      try project.purser("snapshot", "diff", first).outputText
+        == "Nothing differs between \(first.escaped.prefix(8)) and now.\n")
     #expect(try project.text("b") == "2\n", "files are left as they are")
     try run("1\n")
     #expect(try project.text("b") == "1\n")
@@ -104,13 +108,15 @@ struct SnapshotTests {
     try make()
     try project.write("../hold", "")
     let held = try project.start([
-      TestProject.tool, "exec", "--task", "slow", "--", "sh", "-c", "echo >> $COUNTS/slow; while [ -e ../hold ]; do sleep 0.01; done",
+      TestProject.tool, "exec", "--task", "slow", "--", "sh", "-c",
+      "echo >> $COUNTS/slow; while [ -e ../hold ]; do sleep 0.01; done",
     ])
     #expect(hasComeTrue(within: 60) { project.executions("slow") == 1 })
     let outcome = try project.purser("snapshot", "restore", "latest")
     #expect(outcome.code == 75)
-    #expect(outcome.errorText.hasPrefix(
-      "error: storage key 'default' is in use: process \(held.pid) is at task 'slow', at work since 20"))
+    #expect(
+      outcome.errorText.hasPrefix(
+        "error: storage key 'default' is in use: process \(held.pid) is at task 'slow', at work since 20"))
     #expect(try list().count == 1)
     held.signal(SIGKILL)
     _ = try held.wait()
@@ -122,7 +128,9 @@ struct SnapshotTests {
     try make()
     let first = try create()
     try run("2\n")
-    #expect(try project.purser("snapshot", "prune", "--keep", "1", "--dry-run").outputText.hasPrefix("would remove 2 snapshots: "))
+    #expect(
+      try project.purser("snapshot", "prune", "--keep", "1", "--dry-run").outputText.hasPrefix(
+        "would remove 2 snapshots: "))
     #expect(try project.purser("gc", "--older-than", "0s").code == 0)
     #expect(try project.purser("snapshot", "restore", first).code == 0)
     let restored = try project.runPipeline()
@@ -145,8 +153,9 @@ struct SnapshotTests {
     try expect(
       ["create"], 66, "there are no records under storage key 'default'; see 'purser branch list'")
     #expect(!project.exists(".purser"))
-    #expect(try project.purser("snapshot").outputText
-      == "There is no snapshot of 'default' yet; 'purser snapshot create' takes one.\n")
+    #expect(
+      try project.purser("snapshot").outputText
+        == "There is no snapshot of 'default' yet; 'purser snapshot create' takes one.\n")
     try expect(["show", "latest"], 66, "there is no snapshot here yet")
     try expect(["creat"], 64, "unknown action 'creat'; did you mean 'create'?")
     try expect(["show"], 64, "write 'purser snapshot show ID'")

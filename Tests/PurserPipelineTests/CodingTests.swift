@@ -50,10 +50,10 @@ struct CodingTests {
 
   /// `cp x y`, `x`, `y`, `main`, `{}` and the tasks' names first; then two tasks, a graph of two nodes, no warnings.
   static let golden =
-    
+
     "04010701060101010402616370207820797879626d61696e7b7d00000000000000000201010964"
     + "020103010405013608010401060701010100020100000109050101000136002d910cee43e2050b"
-private func randomFile(_ generator: inout SeededGenerator) -> PipelineFile {
+  private func randomFile(_ generator: inout SeededGenerator) -> PipelineFile {
     var file = PipelineFile(dialect: Bool.random(using: &generator) ? .purser : .kptn)
     file.cacheNamespace = maybe(&generator) { text(&$0) }
     file.storageKeys = list(&generator) { StorageKeyRule(branch: text(&$0), storageKey: text(&$0)) }

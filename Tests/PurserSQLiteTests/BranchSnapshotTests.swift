@@ -59,7 +59,9 @@ struct BranchSnapshotTests {
       let row = columns.map { "quote(\($0))" }.joined(separator: " || ' ' || ")
       let from =
         ["task_details", "subtask_events"].contains(table) ? "\(table) JOIN tasks t ON t.id = task_row" : table
-      let rows = from == table ? row : "t.task_id || ' ' || " + columns.map { "quote(\(table).\($0))" }.joined(separator: " || ' ' || ")
+      let rows =
+        from == table
+        ? row : "t.task_id || ' ' || " + columns.map { "quote(\(table).\($0))" }.joined(separator: " || ' ' || ")
       lines += try database.rows("SELECT \(rows) FROM \(from)").sorted().map { "\(table): \($0)" }
     }
     return lines
@@ -80,7 +82,8 @@ struct BranchSnapshotTests {
     var changed = Step("report", version: "2")
     changed.upstream = ["clean"]
     _ = try changed.accepting(try store.newestResult(of: report), in: store)
-    try store.setTaskData(TaskData(isList: true, elements: ["1", "2"]), version: "v", of: key("clean"), .result, now: Time.day(1))
+    try store.setTaskData(
+      TaskData(isList: true, elements: ["1", "2"]), version: "v", of: key("clean"), .result, now: Time.day(1))
     try store.setSubtasks((0..<3).map { Subtask(index: $0, key: "i\($0)") }, of: key("report"), under: nil)
     try store.append(
       [ItemProgress(event: SubtaskEvent(index: 1, status: .done, time: Time.day(1), contentKey: digest("item")))],
@@ -118,7 +121,8 @@ struct BranchSnapshotTests {
       return
     }
     #expect(try state() == changed)
-    let events = try Database().rows("SELECT DISTINCT storage_key FROM task_events WHERE event_type = 'SNAPSHOT_RESTORED'")
+    let events = try Database().rows(
+      "SELECT DISTINCT storage_key FROM task_events WHERE event_type = 'SNAPSHOT_RESTORED'")
     #expect(events == ["main"])
   }
 

@@ -96,7 +96,8 @@ struct ExecutionContractTests {
     #expect(throws: StoreError.self) {
       try store.save(
         [
-          .tree(of: "a", value("tree")), .allArtifacts(of: "a", [artifact("y", "k", "2"), artifact("z", "k", "no JSON")]),
+          .tree(of: "a", value("tree")),
+          .allArtifacts(of: "a", [artifact("y", "k", "2"), artifact("z", "k", "no JSON")]),
         ], now: Time.day(2), durable: true)
     }
     #expect(try store.artifacts(of: "a").map(\.node) == ["x"])
@@ -154,7 +155,8 @@ struct ExecutionContractTests {
     #expect(try store.removeSnapshots([first.number, 99]) == 1)
     #expect(try store.snapshots(of: "a") == [second])
     #expect(throws: StoreError.self) { try store.save(snapshot("2222222222222222")) }
-    #expect(try store.executionSizes().snapshots.map { "\($0.name) \($0.count) \($0.storedBytes)" } == ["a 1 21", "b 1 21"])
+    #expect(
+      try store.executionSizes().snapshots.map { "\($0.name) \($0.count) \($0.storedBytes)" } == ["a 1 21", "b 1 21"])
   }
 
   @Test("removes what is in excess of a name and kind", .temporaryFolder, arguments: ExecutionStoreBackend.all)

@@ -46,7 +46,8 @@ struct MigrationTests {
       [.tree(of: "run", value), .state(of: "run", .active, value), .state(of: "run", .pending, value)],
       now: Time.day(1), durable: false)
     _ = try store.save(
-      NewSnapshot(id: "0123456789abcdef", name: "run", kind: "manual", note: "", by: "me", now: Time.day(1), value: value))
+      NewSnapshot(
+        id: "0123456789abcdef", name: "run", kind: "manual", note: "", by: "me", now: Time.day(1), value: value))
   }
 
   @Test("are numbered without gaps, up to the version that this build knows")

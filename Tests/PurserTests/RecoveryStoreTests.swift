@@ -32,7 +32,8 @@ struct RecoveryStoreTests {
   func cache(place: Place) throws {
     let store = try place.open()
     #expect(try store.loadCache("nightly").isEmpty)
-    try store.saveCache("nightly", ["a": ["x": .integer(1), "y": .array([.null, .string("é")])], "b": ["x": .bool(true)]])
+    try store.saveCache(
+      "nightly", ["a": ["x": .integer(1), "y": .array([.null, .string("é")])], "b": ["x": .bool(true)]])
     #expect(shown(try store.loadCache("nightly")) == ["a x 1", #"a y [null,"é"]"#, "b x true"])
     try store.saveCacheDelta("nightly", ["a": ["x": .integer(2)], "c": ["z": .object([])]])
     #expect(shown(try store.loadCache("nightly")) == ["a x 2", #"a y [null,"é"]"#, "b x true", "c z {}"])
@@ -81,7 +82,8 @@ struct RecoveryStoreTests {
     #expect(try store.loadSnapshot(id: entries[7].id, of: "nightly") == [7])
     #expect(try store.loadSnapshot(id: entries[7].id.uppercased(), of: "nightly") == [7])
     let last = try #require(entries.last { $0.createdAt <= entries[20].createdAt })
-    #expect(try store.loadSnapshot("nightly", at: entries[20].createdAt) == store.loadSnapshot(id: last.id, of: "nightly"))
+    #expect(
+      try store.loadSnapshot("nightly", at: entries[20].createdAt) == store.loadSnapshot(id: last.id, of: "nightly"))
     #expect(try store.loadSnapshot("nightly", at: "2020-01-01T00:00:00Z") == nil)
     #expect(error { _ = try store.loadSnapshot("nightly", at: "yesterday") }?.code == .usage)
     #expect(error { _ = try store.loadSnapshot(id: "zzzz", of: "nightly") }?.code == .missing)
@@ -101,15 +103,16 @@ struct RecoveryStoreTests {
     try store.saveSnapshot(ExecutionName.branch("main"), [1])
     let dump = try store.dump()
     let text = dump.text.split(separator: "\n").map { $0.prefix { !$0.isNumber || $0 == "1" || $0 == "2" } }
-    #expect(dump.text.hasPrefix(
-      """
-      === SQLite DB contents ===
-      Artifacts by execution:
-        main / penguins: 1 entry
-        'nightly': 2 entries
-      Execution trees:
-        main / penguins (run 1f): 
-      """), "\(text)")
+    #expect(
+      dump.text.hasPrefix(
+        """
+        === SQLite DB contents ===
+        Artifacts by execution:
+          main / penguins: 1 entry
+          'nightly': 2 entries
+        Execution trees:
+          main / penguins (run 1f): 
+        """), "\(text)")
     #expect(dump.text.contains("\nSnapshots by execution:\n  main: 1 snapshot, "))
     #expect(dump.text.contains("\nExecution states:\n  'nightly' active: "))
     #expect(dump.json["artifacts"]?.array?.count == 2)
@@ -132,8 +135,9 @@ struct RecoveryStoreTests {
     try folder.link("alias.db", to: "store/records.db")
     let alias = try RecoveryStore.open(folder("alias.db").escaped)
     #expect((alias.store as? SQLiteRecordStore)?.place == .folder(folder("store")))
-    #expect(error { _ = try RecoveryStore.open("postgres://host/db") }?.message
-      == "'postgres://host/db' is of kind 'postgres'; a store is a path, sqlite:PATH or sqlite::memory:")
+    #expect(
+      error { _ = try RecoveryStore.open("postgres://host/db") }?.message
+        == "'postgres://host/db' is of kind 'postgres'; a store is a path, sqlite:PATH or sqlite::memory:")
     #expect(error { _ = try RecoveryStore.open("") }?.code == .usage)
   }
 
@@ -149,15 +153,23 @@ struct RecoveryStoreTests {
     try store.saveExecutionTree("t", ExecutionTree(startedAt: "x", nodes: [ExecutionTree.Node("a")]))
     try store.saveExecutionState("t", .active, Array("state".utf8))
     let entry = try store.saveSnapshot("t", Array("snapshot".utf8))
-    for (table, column) in [("execution_trees", "tree_data"), ("execution_state", "state_data"), ("snapshots", "snapshot_data")] {
+    for (table, column) in [
+      ("execution_trees", "tree_data"), ("execution_state", "state_data"), ("snapshots", "snapshot_data"),
+    ] {
       let set = change.split(separator: " ").map { $0 == "data" ? Substring(column) : $0 }.joined(separator: " ")
         .replacing("(data", with: "(\(column)")
       try folder.change("UPDATE \(table) SET \(set)", in: "flow.db")
     }
     let again = try RecoveryStore.open(folder("flow.db").escaped)
-    #expect(error { _ = try again.loadExecutionTree("t") }?.message == "the execution tree of t is damaged in the store; it is not used")
-    #expect(error { _ = try again.loadExecutionState("t", .active) }?.message == "the active state of t is damaged in the store; it is not used")
-    #expect(error { _ = try again.loadLatestSnapshot("t") }?.message == "snapshot \(entry.id) is damaged in the store; it is not used")
+    #expect(
+      error { _ = try again.loadExecutionTree("t") }?.message
+        == "the execution tree of t is damaged in the store; it is not used")
+    #expect(
+      error { _ = try again.loadExecutionState("t", .active) }?.message
+        == "the active state of t is damaged in the store; it is not used")
+    #expect(
+      error { _ = try again.loadLatestSnapshot("t") }?.message
+        == "snapshot \(entry.id) is damaged in the store; it is not used")
     #expect(error { _ = try again.loadExecutionTree("t") }?.code == .io)
   }
 
@@ -185,5 +197,3 @@ extension TemporaryFolder {
     try #require(pclose(pipe) == 0)
   }
 }
-
-

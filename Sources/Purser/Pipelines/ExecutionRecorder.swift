@@ -193,7 +193,8 @@ final class ExecutionRecorder {
 extension RunOptions {
   /// The options of `purser run` that mean this.
   fileprivate var words: [String] {
-    (graph.map { ["--pipeline", $0] } ?? []) + (keepsGoing ? ["--keep-going"] : []) + (mayRestore ? [] : ["--no-restore"])
+    (graph.map { ["--pipeline", $0] } ?? []) + (keepsGoing ? ["--keep-going"] : [])
+      + (mayRestore ? [] : ["--no-restore"])
       + (subset ?? []).flatMap { ["--subset", $0] }
   }
 }
