@@ -80,7 +80,7 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "PurserTests",
-      dependencies: ["Purser", "PurserStore", "PurserSQLite", "PurserHashing", "PurserModel"],
+      dependencies: ["Purser", "PurserStore", "PurserSQLite", "PurserBlobs", "PurserHashing", "PurserModel"],
       swiftSettings: settings),
     .testTarget(name: "PurserCLITests", dependencies: ["PurserCLI", "PurserModel"], swiftSettings: settings),
   ]

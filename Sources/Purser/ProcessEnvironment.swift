@@ -41,6 +41,15 @@ public struct ProcessEnvironment: Sendable {
     }
   }
 
+  /// `user@host`, as far as it tells.
+  var author: String {
+    var name = utsname()
+    uname(&name)
+    let host = withUnsafeBytes(of: &name.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    let user = self["USER"] ?? self["LOGNAME"]
+    return "\(user?.escaped ?? "uid \(getuid())")@\(host)"
+  }
+
   /// Sets or replaces a variable, given as `NAME=value`.
   mutating func set(entry: ByteString) {
     let name = entry.bytes.prefix { $0 != UInt8(ascii: "=") } + [UInt8(ascii: "=")]

@@ -127,7 +127,7 @@ extension TaskCache {
   }
 
   /// The leases that nobody holds any more. What they leave behind is ended by who runs the task next, as always.
-  private func tokensOfDead(among leases: [Lease], of key: String) throws(PurserError) -> [Int64] {
+  func tokensOfDead(among leases: [Lease], of key: String) throws(PurserError) -> [Int64] {
     guard let living = lessor.living(among: leases).first else { return leases.map(\.token) }
     let names = (try? JSON(parsing: living.name.utf8))?.array ?? []
     let task = names.last?.string.map { " at task '\(Self.shown($0))'" } ?? ""
@@ -138,7 +138,7 @@ extension TaskCache {
   }
 
   /// The error for a key, or a pipeline of one, that has no records.
-  private func unknown(_ scope: BranchScope) throws(PurserError) -> PurserError {
+  func unknown(_ scope: BranchScope) throws(PurserError) -> PurserError {
     let known = try storageKeys()
     let key = Self.shown(scope.storageKey)
     if let pipeline = scope.pipeline,
@@ -171,6 +171,15 @@ extension TaskCache {
   public func differences(
     between first: String, and second: String, pipeline: String? = nil
   ) throws(PurserError) -> BranchDifference {
+    try differences(
+      between: BranchSide(store: records, storageKey: first, label: first),
+      and: BranchSide(store: records, storageKey: second, label: second), pipeline)
+  }
+
+  /// What differs between two states of branches, wherever they are kept.
+  func differences(
+    between first: BranchSide, and second: BranchSide, _ pipeline: String?
+  ) throws(PurserError) -> BranchDifference {
     do {
       let (old, new) = (try recorded(first, pipeline), try recorded(second, pipeline))
       var differences: [TaskDifference] = []
@@ -180,8 +189,10 @@ extension TaskCache {
         let difference = try difference(key, (old[id], first), (new[id], second), components)
         if let difference { differences.append(difference) }
       }
-      let keys = old.values.map(\.key) + new.values.map(\.key)
-      let reached = Self.followers(of: differences.filter(\.wouldRerun), try records.dependencies(of: keys))
+      let reached = Self.followers(
+        of: differences.filter(\.wouldRerun),
+        try first.store.dependencies(of: old.values.map(\.key)),
+        try second.store.dependencies(of: new.values.map(\.key)))
       return BranchDifference(tasks: differences, wouldRerun: reached)
     } catch {
       throw PurserError(wrapping: error)
@@ -201,9 +212,11 @@ extension TaskCache {
     static func < (left: Self, right: Self) -> Bool { (left.pipeline, left.task) < (right.pipeline, right.task) }
   }
 
-  private func recorded(_ key: String, _ pipeline: String?) throws -> [PipelineTaskID: TaskRecord] {
-    let found = try records.records(storageKey: key, pipeline: pipeline)
-    guard !found.isEmpty else { throw try unknown(BranchScope(storageKey: key, pipeline: pipeline)) }
+  private func recorded(_ side: BranchSide, _ pipeline: String?) throws -> [PipelineTaskID: TaskRecord] {
+    let found = try side.store.records(storageKey: side.storageKey, pipeline: pipeline)
+    guard !found.isEmpty || side.mayBeEmpty else {
+      throw try unknown(BranchScope(storageKey: side.storageKey, pipeline: pipeline))
+    }
     return Dictionary(
       found.map { (PipelineTaskID($0.key), $0) }, uniquingKeysWith: { $1 })
   }
@@ -221,12 +234,12 @@ extension TaskCache {
   }
 
   private func difference(
-    _ id: TaskKey, _ old: (record: TaskRecord?, key: String), _ new: (record: TaskRecord?, key: String),
+    _ id: TaskKey, _ old: (record: TaskRecord?, side: BranchSide), _ new: (record: TaskRecord?, side: BranchSide),
     _ components: [Digest: [Component]]
   ) throws(StoreError) -> TaskDifference? {
     var difference = TaskDifference(pipeline: id.pipeline, task: id.task)
     guard let was = old.record, let now = new.record else {
-      difference.onlyIn = old.record == nil ? new.key : old.key
+      difference.onlyIn = (old.record == nil ? new : old).side.label
       return difference
     }
     difference.isKnown = (was.actionKey != nil, now.actionKey != nil)
@@ -248,10 +261,10 @@ extension TaskCache {
     }
     // Of a success all items are done.
     if was.status == now.status, was.status != .success, max(was.subtaskCount, now.subtaskCount) > 0 {
-      func done(_ record: TaskRecord) throws(StoreError) -> Set<ByteString> {
-        Set(try records.subtasks(of: record.key).lazy.filter(\.isDone).map { ByteString($0.key) })
+      func done(_ record: TaskRecord, _ side: BranchSide) throws(StoreError) -> Set<ByteString> {
+        Set(try side.store.subtasks(of: record.key).lazy.filter(\.isDone).map { ByteString($0.key) })
       }
-      let (old, new) = (try done(was), try done(now))
+      let (old, new) = (try done(was, old.side), try done(now, new.side))
       if old != new { difference.items = (old.count, new.count) }
     }
     return difference.isEmpty ? nil : difference
@@ -259,10 +272,10 @@ extension TaskCache {
 
   /// Tasks, and everything that follows them on either key.
   private static func followers(
-    of differences: [TaskDifference], _ dependencies: [TaskKey: [String]]
+    of differences: [TaskDifference], _ first: [TaskKey: [String]], _ second: [TaskKey: [String]]
   ) -> [(pipeline: String, task: String)] {
     var dependents: [PipelineTaskID: [TaskKey]] = [:]
-    for (key, upstream) in dependencies {
+    for (key, upstream) in Array(first) + Array(second) {
       for task in upstream { dependents[PipelineTaskID(key, task: task), default: []].append(key) }
     }
     var reached: [PipelineTaskID: TaskKey] = [:]
@@ -274,6 +287,16 @@ extension TaskCache {
     }
     return reached.sorted { $0.key < $1.key }.map { ($0.value.pipeline, $0.value.task) }
   }
+}
+
+/// A state of a branch that another one is compared with.
+struct BranchSide {
+  var store: any RecordStore
+  var storageKey: String
+  /// What it is called.
+  var label: String
+  /// Whether it is no mistake where it has no records.
+  var mayBeEmpty = false
 }
 
 extension TaskDifference {

@@ -121,13 +121,7 @@ public final class TaskCache: Sendable {
   }
 
   /// `user@host`, as far as the environment tells.
-  package var author: String {
-    var name = utsname()
-    uname(&name)
-    let host = withUnsafeBytes(of: &name.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-    let user = environment["USER"] ?? environment["LOGNAME"]
-    return "\(user?.escaped ?? "uid \(getuid())")@\(host)"
-  }
+  package var author: String { environment.author }
 
   /// Keeps what the stat cache has learnt, and what source files say. Failing costs time later, never a result.
   package func saveStatCache() {

@@ -116,7 +116,7 @@ extension Session {
   }
 
   /// Bytes for people, to three digits.
-  private func size(_ bytes: UInt64) -> String {
+  func size(_ bytes: UInt64) -> String {
     var (whole, rest, unit) = (bytes, UInt64(0), 0)
     while whole >= 1024, unit < 5 { (whole, rest, unit) = (whole / 1024, whole % 1024, unit + 1) }
     let tenths = unit > 0 && whole < 100 ? ".\(rest * 10 / 1024)" : ""
@@ -161,7 +161,7 @@ extension Session {
     ]
   }
 
-  private func count(_ counts: BranchCounts) -> String {
+  func count(_ counts: BranchCounts) -> String {
     let items = counts.subtasks > 0 ? " (\(counts.subtasks) \(counts.subtasks == 1 ? "item" : "items"))" : ""
     return "\(counts.tasks) \(counts.tasks == 1 ? "task" : "tasks")\(items)"
   }
@@ -170,14 +170,15 @@ extension Session {
 
   fileprivate func compareBranches(_ first: String, _ second: String) throws -> Int32 {
     let cache = try cache()
-    let found = try cache.differences(between: first, and: second, pipeline: givenPipeline(cache))
-    if console.isJSON {
-      console.print(found.json)
-      return 0
-    }
+    show(try cache.differences(between: first, and: second, pipeline: givenPipeline(cache)), first, second)
+    return 0
+  }
+
+  /// What differs between two states, by the names that they have.
+  func show(_ found: BranchDifference, _ first: String, _ second: String) {
+    if console.isJSON { return console.print(found.json) }
     guard !found.tasks.isEmpty else {
-      console.print("Nothing differs between \(TaskCache.shown(first)) and \(TaskCache.shown(second)).")
-      return 0
+      return console.print("Nothing differs between \(TaskCache.shown(first)) and \(TaskCache.shown(second)).")
     }
     // The pipeline is named where there are several.
     let several = Set((found.tasks.map(\.pipeline) + found.wouldRerun.map(\.pipeline)).map { ByteString($0) }).count > 1
@@ -192,10 +193,9 @@ extension Session {
     if !rerun.isEmpty {
       console.print(console.paint("Would run again where one took the other's place: ", .dim) + shortened(rerun))
     }
-    return 0
   }
 
-  private func shortened(_ names: [String]) -> String {
+  func shortened(_ names: [String]) -> String {
     guard names.count > 20, console.verbosity != .verbose else { return names.joined(separator: ", ") }
     return names.prefix(20).joined(separator: ", ") + " and \(names.count - 20) more"
   }

@@ -3,8 +3,8 @@ import PurserModel
 import PurserStore
 
 let dbCommand = CommandSpec(
-  name: "db", summary: "the record store itself: its schema, backups, cleaning up",
-  operands: "status | migrate | rollback [N] | backup FILE | maintain",
+  name: "db", summary: "the record store itself: its schema, backups, cleaning up, what it holds",
+  operands: "status | migrate | rollback [N] | backup FILE | maintain | dump",
   options: [
     .value("keep", "DURATION", "with maintain: history that is younger stays (default: 90d)"),
     .value("keep-runs", "N", "with maintain: so many runs of each task stay (default: 20)"),
@@ -13,12 +13,13 @@ let dbCommand = CommandSpec(
   discussion: """
     A rollback removes the last N migrations (default 1) and what their tables hold; a backup is made before, in the
     store. A backup holds the records, not the contents in 'blobs'. 'maintain' forgets old history, gives back what dead
-    workers had claimed, and frees space; 'run' and 'worker' do so by themselves once a week, when they are done.
+    workers had claimed, and frees space; 'run' and 'worker' do so by themselves once a week, when they are done. 'dump'
+    lists what is stored of executions: what tasks left, trees, snapshots, states, with their bytes.
     """
 ) { invocation in
   let session = try Session(invocation)
   let cache = try session.cache()
-  let usage = "db is followed by status, migrate, rollback [N], backup FILE or maintain"
+  let usage = "db is followed by status, migrate, rollback [N], backup FILE, maintain or dump"
   let verb = invocation.operands.first?.escaped
   switch (verb, invocation.operands.count) {
   case ("status", 1): session.show(try cache.schemaStatus())
@@ -40,11 +41,15 @@ let dbCommand = CommandSpec(
       session.console.print("backed up to \(path.printable)")
     }
   case ("maintain", 1): try session.maintain(cache)
+  case ("dump", 1):
+    let dump = try cache.recoveryStore().dump()
+    if session.console.isJSON { session.console.print(dump.json) } else { session.console.print(dump.text) }
   case ("backup", _): throw UsageError(message: "name the file to make: db backup FILE", command: "db")
   default:
     throw UsageError(
       message: usage
-        + (verb.map { Suggestion.hint($0, among: ["status", "migrate", "rollback", "backup", "maintain"]) } ?? ""),
+        + (verb.map { Suggestion.hint($0, among: ["status", "migrate", "rollback", "backup", "maintain", "dump"]) }
+          ?? ""),
       command: "db")
   }
   return 0

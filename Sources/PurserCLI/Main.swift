@@ -11,6 +11,7 @@ private let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
   ("status", { statusCommand }),
   ("explain", { explainCommand }), ("invalidate", { invalidateCommand }),
   ("uninvalidate", { uninvalidateCommand }), ("accept", { acceptCommand }), ("branch", { branchCommand }),
+  ("recover", { recoverCommand }), ("snapshot", { snapshotCommand }),
   ("runs", { runsCommand }), ("events", { eventsCommand }), ("queue", { queueCommand }),
   ("worker", { workerCommand }),
   ("types", { typesCommand }), ("stats", { statsCommand }),

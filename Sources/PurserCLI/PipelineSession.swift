@@ -96,7 +96,7 @@ extension Session {
   }
 
   /// `--pipeline`, else `PURSER_PIPELINE`; `nil` where nobody chose.
-  private var chosenGraph: String? {
+  var chosenGraph: String? {
     invocation.text("pipeline") ?? environment["PURSER_PIPELINE"].flatMap { $0.isEmpty ? nil : $0.escaped }
   }
 

@@ -9,11 +9,19 @@ let runCommand = CommandSpec(
     .flag("keep-going", short: "k", "after a failure, go on with what does not depend on it"),
     .flag("force", "run whatever is recorded"),
     .flag("no-restore", "never put a stored result back: run instead"),
+    .flag("resume", "go on with items where an interrupted task was (the default)"),
+    .flag("no-resume", "begin interrupted tasks with their first item again"),
+    .value(
+      "snapshot-every", "DURATION", "also take a snapshot of the branch while it runs; 0 for none, at the end either"),
     .list("subset", "FILE|KEY", "run only these items of the mapped tasks: a key, or a file with one on each line"),
   ], takesOperands: true,
   discussion: """
     Without a TASK, the whole graph; else those tasks and what they depend on. Ctrl-C stops cleanly, and what was
-    done stays done; a second one stops at once.
+    done stays done; a second one stops at once. What was killed is taken up: tasks that ended are not run again, nor are
+    items that did; 'purser recover' lists what that is.
+
+    A run that did anything leaves a snapshot of its branch (see 'purser snapshot'), unless --snapshot-every is 0, or
+    the snapshot would take long beside the run. settings.snapshot_every of purser.yaml says it for each run.
 
     Exit code: 0; 1 if a task failed; 130 after Ctrl-C; 78 for a pipeline file that cannot be used.
     """
@@ -34,6 +42,20 @@ let runCommand = CommandSpec(
   options.keepsGoing = invocation.has("keep-going")
   options.isForced = invocation.has("force")
   options.mayRestore = !invocation.has("no-restore")
+  guard !invocation.has("resume") || !invocation.has("no-resume") else {
+    throw UsageError(message: "--resume and --no-resume exclude each other", command: "run")
+  }
+  options.graph = session.chosenGraph
+  options.resumes = !invocation.has("no-resume")
+  options.snapshotInterval = planner.pipeline.snapshotInterval
+  if let text = invocation.text("snapshot-every") {
+    guard let interval = text == "off" ? .zero : parseDuration(text) else {
+      throw UsageError(
+        message: "--snapshot-every is a duration such as 30s or 10m, or 0 for none, not '\(text)'", command: "run")
+    }
+    options.takesSnapshots = interval > .zero
+    options.snapshotInterval = interval > .zero ? interval : nil
+  }
   let subset = invocation.list("subset")
   if !subset.isEmpty {
     guard !invocation.operands.isEmpty else {

@@ -40,6 +40,8 @@ final class RunDisplay: Sendable {
       case .warning(let message): above(&state) { console.warn(message) }
       case .error(let message): above(&state) { console.error(message) }
       case .planned(let plan, let pipeline): begin(&state, plan, pipeline)
+      case .resuming(let startedAt, let done, let count):
+        say(&state, "takes up the run of \(startedAt) that was killed: \(done) of its \(count) tasks were done")
       case .waiting(let task, let pid, let since, let isJoined):
         state.waited.insert(task)
         say(&state, "\(task): \(isJoined ? "joining" : "waiting for") process \(pid), at work since \(since)")

@@ -21,6 +21,8 @@ struct PipelineDecoder {
     }
     file.commonCode = readStringList()
     file.codeDigest = readMode()
+    let milliseconds = Int64(readSigned())
+    file.snapshotMilliseconds = milliseconds > 0 ? milliseconds : nil
     file.pythonFolders = readStringList()
     file.rFolders = readStringList()
     file.tasks = readList { $0.readTask() }

@@ -93,6 +93,7 @@ struct PipelineEncoder {
     }
     write(file.commonCode)
     write(file.codeDigest?.rawValue)
+    write(signed: Int(file.snapshotMilliseconds ?? 0))
     write(file.pythonFolders)
     write(file.rFolders)
     write(file.tasks.count)

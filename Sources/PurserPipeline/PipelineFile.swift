@@ -78,6 +78,8 @@ public struct PipelineFile: Sendable {
   public var commonCode: [String]
   /// `settings.code_digest`: for the tasks that do not say.
   public var codeDigest: CodeDigestMode?
+  /// `settings.snapshot_every`: how often a run takes a snapshot of its branch; `nil` for at its end only.
+  public var snapshotMilliseconds: Int64?
   /// `settings.py_tasks_dir`: where a Python `file` is looked for, after the root.
   public var pythonFolders: [String]
   /// `settings.r_tasks_dir`: where an R `file` is looked for, after the root.

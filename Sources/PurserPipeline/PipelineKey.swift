@@ -63,6 +63,7 @@ enum SettingKey: String, CaseIterable {
   case storageKeys = "storage_keys"
   case code
   case codeDigest = "code_digest"
+  case snapshotEvery = "snapshot_every"
   case pyTasksDir = "py_tasks_dir"
   case rTasksDir = "r_tasks_dir"
   case flowsDir = "flows_dir"

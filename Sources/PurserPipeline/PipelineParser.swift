@@ -96,6 +96,7 @@ struct PipelineParser {
       case .storageKeys: file.storageKeys = storageKeyRules(entry.value, field)
       case .code: file.commonCode = texts(entry.value, field)
       case .codeDigest: file.codeDigest = mode(entry.value, field)
+      case .snapshotEvery: file.snapshotMilliseconds = duration(entry.value, field)
       case .pyTasksDir: file.pythonFolders = texts(entry.value, field)
       case .rTasksDir: file.rFolders = texts(entry.value, field)
       default: continue

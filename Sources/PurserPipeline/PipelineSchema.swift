@@ -109,6 +109,15 @@ public enum PipelineSchema {
               "description": "What of Python files counts, for tasks that do not say.",
               "$ref": "#/definitions/mode"
             },
+            "snapshot_every": {
+              "description": "How often a run takes a snapshot of its branch while it goes on: a time such as 90s, 5m, \#
+                1h30m, or a number of seconds. Without it, only at its end.",
+              "anyOf": [
+                { "type": "string", "pattern": "^([0-9]+(\\.[0-9]*)?(ms|s|m|h|d))+$" },
+                { "type": "number", "exclusiveMinimum": 0 },
+                { "type": "null" }
+              ]
+            },
             "py_tasks_dir": {
               "description": "Folders in which a Python 'file' is looked for, after the root.",
               "$ref": "#/definitions/texts"

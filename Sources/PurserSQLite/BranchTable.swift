@@ -79,7 +79,7 @@ struct BranchTable {
       """, scope.values + [.text(key)])
   }
 
-  private func columns(_ connection: Connection) throws(StoreError) -> [String] {
+  func columns(_ connection: Connection) throws(StoreError) -> [String] {
     var statement = try connection.statement("PRAGMA table_info(\(name))")
     var columns: [String] = []
     while try statement.step() { columns.append(statement.text(1) ?? "") }

@@ -181,6 +181,7 @@ enum SQLValue {
   case utf8([UInt8])
   case blob([UInt8])
   case digest(Digest)
+  case float(Double)
 
   static func text(orNull value: String?) -> SQLValue { value.map { .text($0) } ?? .null }
   static func integer(orNull value: Int64?) -> SQLValue { value.map { .integer($0) } ?? .null }
@@ -216,6 +217,7 @@ struct Statement: ~Copyable {
         switch value {
         case .null: sqlite3_bind_null(handle, position)
         case .integer(let number): sqlite3_bind_int64(handle, position, number)
+        case .float(let number): sqlite3_bind_double(handle, position, number)
         case .text(var text):
           text.withUTF8 { utf8 in
             utf8.withMemoryRebound(to: CChar.self) {
@@ -253,6 +255,23 @@ struct Statement: ~Copyable {
   func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
 
   func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
+
+  func float(_ column: Int32) -> Double { sqlite3_column_double(handle, column) }
+
+  /// What a value is stored as.
+  enum StoredType {
+    case null, integer, float, text, blob
+  }
+
+  func type(_ column: Int32) -> StoredType {
+    switch sqlite3_column_type(handle, column) {
+    case SQLITE_INTEGER: .integer
+    case SQLITE_FLOAT: .float
+    case SQLITE_TEXT: .text
+    case SQLITE_BLOB: .blob
+    default: .null
+    }
+  }
 
   /// A number or a text, as it is.
   func json(_ column: Int32) -> JSON {

@@ -33,10 +33,13 @@ struct Migration: Sendable {
     Migration(
       version: 8, name: "008_monitoring",
       up: { PackageResources._08_monitoring_up_sql }, down: { PackageResources._08_monitoring_down_sql }),
+    Migration(
+      version: 9, name: "009_executions",
+      up: { PackageResources._09_executions_up_sql }, down: { PackageResources._09_executions_down_sql }),
   ]
 
   /// The version that this build reads and writes.
-  static let current: Int64 = 8
+  static let current: Int64 = 9
 
   /// FNV-1a, 64 bits, of the up script: told apart from an edited one, not from a forged one.
   var checksum: String {

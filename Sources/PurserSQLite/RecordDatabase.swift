@@ -1,6 +1,16 @@
 import Glibc
-import PurserModel
+package import PurserModel
 import PurserStore
+
+/// Where a store is.
+package enum StorePlace: Sendable, Hashable {
+  /// A folder that is the store's own, with `records.db` in it.
+  case folder(ByteString)
+  /// A database file; its gate is beside it, `.lock` after its name.
+  case file(ByteString)
+  /// Nowhere: it goes with the object.
+  case memory
+}
 
 /// The open files behind a ``SQLiteRecordStore``: a connection for reading, one for writing, and the gate.
 ///
@@ -8,6 +18,8 @@ import PurserStore
 /// store's mutex.
 final class RecordDatabase {
   private let directory: ByteString
+  /// Whether it is one in memory, which only this object sees: without a gate, and gone with it.
+  private let isInMemory: Bool
   let databasePath: String
   let gatePath: String
   private let isDurable: Bool
@@ -45,19 +57,29 @@ final class RecordDatabase {
   private static let readingSettings =
     "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0"
 
-  init(directory: ByteString, isDurable: Bool, now: @escaping @Sendable () -> String) {
-    // Text that is not UTF-8 is refused by StoreFolder before any of these paths is used.
-    let text = String(decoding: directory.bytes, as: UTF8.self)
-    self.directory = directory
+  init(_ place: StorePlace, isDurable: Bool, now: @escaping @Sendable () -> String) {
     self.isDurable = isDurable
     self.now = now
-    databasePath = text + "/records.db"
-    gatePath = text + "/write.lock"
+    // Text that is not UTF-8 is refused by StoreFolder before any of these paths is used.
+    switch place {
+    case .folder(let folder):
+      let text = String(decoding: folder.bytes, as: UTF8.self)
+      (directory, isInMemory) = (folder, false)
+      (databasePath, gatePath) = (text + "/records.db", text + "/write.lock")
+    case .file(let file):
+      let text = String(decoding: file.bytes, as: UTF8.self)
+      (directory, isInMemory) = (file.parentPath.isEmpty ? "." : file.parentPath, false)
+      (databasePath, gatePath) = (text, text + ".lock")
+    case .memory:
+      (directory, isInMemory) = (".", true)
+      (databasePath, gatePath) = (":memory:", "")
+    }
   }
 
   /// The reading connection, or `nil` where there is no store yet.
   func reading() throws(StoreError) -> Connection? {
     if let open = reader ?? writer { return open }
+    if isInMemory { return try writing() }
     try StoreFolder.check(directory)
     guard try hasFile() else { return nil }
     let connection = try Connection(path: databasePath, mode: .readOnly)
@@ -88,6 +110,7 @@ final class RecordDatabase {
 
   /// Looks at the file as it is, of whatever version; `nil` where there is none.
   func inspect<Result>(_ body: (Connection) throws(StoreError) -> Result) throws(StoreError) -> Result? {
+    if isInMemory { return try body(writing()) }
     guard try hasFile() else { return nil }
     return try body(Connection(path: databasePath, mode: .readOnly))
   }
@@ -97,7 +120,7 @@ final class RecordDatabase {
   func read<Result>(
     else missing: Result, _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
-    if reader == nil, writer == nil, let result = try readSnapshot(body) { return result }
+    if reader == nil, writer == nil, !isInMemory, let result = try readSnapshot(body) { return result }
     guard let connection = try reading() else { return missing }
     try connection.run("BEGIN", [])
     do throws(StoreError) {
@@ -145,6 +168,13 @@ final class RecordDatabase {
     if let writer { return writer }
     snapshot = nil
     isSynchronous = nil
+    if isInMemory {
+      let connection = try Connection(path: databasePath, mode: .readWrite)
+      try connection.execute("PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY")
+      try Migrator(connection: connection).migrate(now: now())
+      writer = connection
+      return connection
+    }
     try StoreFolder.prepare(directory)
     let connection = try holdGate { () throws(StoreError) in
       _ = try hasFile()
@@ -182,6 +212,7 @@ final class RecordDatabase {
   }
 
   private func holdGate<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    if isInMemory { return try body() }
     if gate == nil { gate = try WriterGate(path: gatePath) }
     guard gate != nil else { preconditionFailure("the gate was opened above") }
     var result: Result?
@@ -253,7 +284,7 @@ final class RecordDatabase {
 
   /// Makes durable what was committed without. The log is opened by its name: SQLite's locks are on other files.
   func sync() throws(StoreError) {
-    guard writer != nil else { return }
+    guard writer != nil, !isInMemory else { return }
     try requireFile()
     guard isDurable else { return }
     let path = databasePath + "-wal"
@@ -272,6 +303,7 @@ final class RecordDatabase {
 
   /// Runs migrations forth or back, outside of any transaction of ours.
   func withMigrator<Result>(_ body: (Migrator) throws(StoreError) -> Result) throws(StoreError) -> Result {
+    if isInMemory { return try body(Migrator(connection: writing())) }
     try StoreFolder.prepare(directory)
     reader = nil
     writer = nil

@@ -91,13 +91,13 @@ extension SQLiteRecordStore {
     }
   }
 
-  private func hasRecords(_ scope: BranchScope) throws(StoreError) -> Bool {
+  func hasRecords(_ scope: BranchScope) throws(StoreError) -> Bool {
     try read(else: false) { connection throws(StoreError) in
       try connection.integer("SELECT 1 FROM tasks WHERE \(BranchTable.scope) LIMIT 1", scope.values) != nil
     }
   }
 
-  private static func counts(_ scope: BranchScope, _ connection: Connection) throws(StoreError) -> BranchCounts {
+  static func counts(_ scope: BranchScope, _ connection: Connection) throws(StoreError) -> BranchCounts {
     var statement = try connection.statement(
       """
       SELECT pipeline, count(*), sum(subtask_count) FROM tasks WHERE \(BranchTable.scope)
@@ -114,7 +114,7 @@ extension SQLiteRecordStore {
   }
 
   /// The leases of runs of these tasks, but for some.
-  private static func leases(
+  static func leases(
     in scope: BranchScope, but dead: [Int64], _ connection: Connection
   ) throws(StoreError) -> [Lease] {
     var names: [String] = []
@@ -133,7 +133,7 @@ extension SQLiteRecordStore {
   }
 
   /// An event for each task, so that the audit trail says where a record came from, or why it is gone.
-  private static func logEach(
+  static func logEach(
     _ type: String, _ scope: BranchScope, from: String?, now: String, by: String, _ connection: Connection
   ) throws(StoreError) {
     let isDropped = from == nil
@@ -156,6 +156,17 @@ extension SQLiteRecordStore {
     _ scope: BranchScope, to key: String, now: String, _ connection: Connection
   ) throws(StoreError) {
     for table in BranchTable.all { try table.copy(scope, to: key, now: now, connection) }
+    for pipeline in try counts(scope, connection).pipelines {
+      try connection.run(
+        """
+        INSERT OR REPLACE INTO artifacts (dag_id, node_id, key, value, created_at, updated_at)
+        SELECT ?2, node_id, key, value, ?3, ?3 FROM artifacts WHERE dag_id = ?1
+        """,
+        [
+          .text(ExecutionName.pipeline(scope.storageKey, pipeline)), .text(ExecutionName.pipeline(key, pipeline)),
+          .text(now),
+        ])
+    }
     // The journal of a task that is being run, or whose run was killed.
     try connection.run(
       """
@@ -168,15 +179,19 @@ extension SQLiteRecordStore {
   }
 
   /// What stands beside the records.
-  private static func removeMarks(_ scope: BranchScope, _ connection: Connection) throws(StoreError) {
+  static func removeMarks(_ scope: BranchScope, _ connection: Connection) throws(StoreError) {
     for table in BranchTable.all where !table.isOfRecords {
       try connection.run("DELETE FROM \(table.name) WHERE \(BranchTable.scope)", scope.values)
     }
   }
 
-  private static func removeRecords(_ scope: BranchScope, _ connection: Connection) throws(StoreError) {
+  static func removeRecords(_ scope: BranchScope, _ connection: Connection) throws(StoreError) {
     // Debian's SQLite writes zeros over all that it removes: of a million items 300 MB, twice, which takes four times as
     // long as the rest. What a page that is written anyway held is still overwritten.
+    for pipeline in try counts(scope, connection).pipelines {
+      try connection.run(
+        "DELETE FROM artifacts WHERE dag_id = ?", [.text(ExecutionName.pipeline(scope.storageKey, pipeline))])
+    }
     let security = try connection.integer("PRAGMA secure_delete") ?? 1
     try connection.execute("PRAGMA secure_delete = FAST")
     defer { try? connection.execute("PRAGMA secure_delete = \(security)") }

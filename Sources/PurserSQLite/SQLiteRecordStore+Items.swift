@@ -95,7 +95,8 @@ extension SQLiteRecordStore {
         SELECT id, content_key, invalidated_at IS NOT NULL OR EXISTS (
           SELECT 1 FROM item_results n
           WHERE n.content_key = r.content_key AND n.id > r.id AND n.invalidated_at IS NULL)
-        FROM item_results r WHERE created_at < ?
+        FROM item_results r
+        WHERE created_at < ? AND substr(content_key, 1, 8) NOT IN (SELECT key FROM temp.held_keys)
         """)
       try statement.bind([.text(cutoff)])
       var known: Set<Digest>?

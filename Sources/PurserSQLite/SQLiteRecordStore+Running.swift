@@ -265,6 +265,8 @@ extension SQLiteRecordStore {
     }
     try recordTask(run, outcome, result, connection)
     try recordData(run, outcome, connection)
+    let artifact = Artifact(node: run.key.task, key: "result", value: outcome.summary(of: run.id).serialized)
+    try insert(artifact, of: ExecutionName.pipeline(run.key.storageKey, run.key.pipeline), now: now, connection)
     return result
   }
 

@@ -23,9 +23,14 @@ extension SQLiteRecordStore {
   ) throws(StoreError) -> GarbageReport {
     try write { connection throws(StoreError) in
       var report = GarbageReport()
+      // Nobody asked for these by name, and so they are as old as what they hold.
+      try connection.run(
+        "DELETE FROM snapshots WHERE kind IN ('run', 'interval') AND created_at < ?", [.text(cutoff)])
+      try Self.listHeldBySnapshots(connection)
+      defer { try? connection.execute("DROP TABLE temp.held_results; DROP TABLE temp.held_keys") }
       try connection.run(
         """
-        DELETE FROM action_results WHERE created_at < ?
+        DELETE FROM action_results WHERE created_at < ? AND id NOT IN (SELECT id FROM temp.held_results)
           AND NOT EXISTS (SELECT 1 FROM task_details d WHERE d.result_id = action_results.id)
           AND NOT EXISTS (SELECT 1 FROM acceptances a WHERE a.result_id = action_results.id)
         """, [.text(cutoff)])
@@ -52,7 +57,7 @@ extension SQLiteRecordStore {
   ) throws(StoreError) {
     try connection.run(
       """
-      DELETE FROM fingerprints WHERE action_key NOT IN (
+      DELETE FROM fingerprints WHERE substr(action_key, 1, 8) NOT IN (SELECT key FROM temp.held_keys) AND action_key NOT IN (
         SELECT action_key FROM task_details WHERE action_key IS NOT NULL UNION SELECT action_key FROM action_results
         UNION SELECT action_key FROM acceptances)
       """, [])

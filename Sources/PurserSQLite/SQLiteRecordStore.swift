@@ -8,6 +8,7 @@ import Synchronization
 package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   private let mutex = Mutex(())
   private let database: RecordDatabase
+  package let place: StorePlace
   /// The clock, ISO 8601.
   let now: @Sendable () -> String
   /// Appends of progress that wait for a commit.
@@ -18,11 +19,17 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   /// - Parameters:
   ///   - isDurable: whether commits survive a power cut (`synchronous=FULL`) or only a killed process (`NORMAL`).
   ///   - now: the clock, for rows whose caller brings no time: ISO 8601.
-  package init(
+  package convenience init(
     directory: ByteString, isDurable: Bool = true, now: @escaping @Sendable () -> String
   ) {
+    self.init(.folder(directory), isDurable: isDurable, now: now)
+  }
+
+  /// A store wherever it is.
+  package init(_ place: StorePlace, isDurable: Bool = true, now: @escaping @Sendable () -> String) {
     self.now = now
-    database = RecordDatabase(directory: directory, isDurable: isDurable, now: now)
+    self.place = place
+    database = RecordDatabase(place, isDurable: isDurable, now: now)
   }
 
   func read<Result: Sendable>(

@@ -166,6 +166,39 @@ public struct RunOutcome: Sendable {
   }
 }
 
+extension RunOutcome {
+  /// What the task left, for whoever goes on from there: the artifact `result` of its pipeline. `{"run","status",
+  /// "exitCode","finishedAt","durationMicroseconds","fingerprint","outputsVersion","dataVersion","outputs":{"files",
+  /// "bytes","places"},"log"}`, without what there is not; `places` are the first 20 of the declared outputs. The contents
+  /// stand in the store by their digests, and are not repeated here.
+  public func summary(of run: Int64) -> JSON {
+    var members: [(String, JSON)] = [("run", .integer(run)), ("status", .string(status?.rawValue ?? "INCOMPLETE"))]
+    if let exitCode { members.append(("exitCode", .integer(Int64(exitCode)))) }
+    members += [
+      ("finishedAt", .string(finishedAt)), ("durationMicroseconds", .integer(durationMicroseconds)),
+      ("fingerprint", .string(fingerprint.actionKey.hex)),
+    ]
+    if let version = restored?.outputsVersion ?? outputsVersion {
+      members.append(("outputsVersion", .string(version.hex)))
+    }
+    if let outputDataVersion { members.append(("dataVersion", .string(outputDataVersion))) }
+    if let made = restored?.manifest ?? manifest {
+      let files = made.entries.filter { $0.kind != .directory }
+      members.append(
+        (
+          "outputs",
+          .object([
+            ("files", .integer(Int64(files.count))),
+            ("bytes", .integer(files.reduce(0) { $0 &+ Int64(clamping: $1.size) })),
+            ("places", .array(made.patterns.prefix(20).map { .string($0.escaped) })),
+          ])
+        ))
+    }
+    if let log { members.append(("log", .string(log.hex))) }
+    return .object(members)
+  }
+}
+
 /// Which runs to list.
 public struct RunFilter: Sendable {
   /// Only this storage key.

@@ -54,9 +54,9 @@ struct UsageTests {
     Mistake(["hash"], "name a file or folder", help: "hash "),
     Mistake(["runs", "--limit", "none"], "--limit is a number above 0, not 'none'", help: "runs "),
     Mistake(["gc", "--older-than", "old"], "--older-than is a duration such as 12h or 30d, not 'old'", help: "gc "),
-    Mistake(["db"], "db is followed by status, migrate, rollback [N], backup FILE or maintain", help: "db "),
+    Mistake(["db"], "db is followed by status, migrate, rollback [N], backup FILE, maintain or dump", help: "db "),
     Mistake(
-      ["db", "upgrade"], "db is followed by status, migrate, rollback [N], backup FILE or maintain", help: "db "),
+      ["db", "upgrade"], "db is followed by status, migrate, rollback [N], backup FILE, maintain or dump", help: "db "),
     Mistake(["db", "rollback", "0"], "rollback takes a number above 0, not '0'", help: "db "),
   ])
   func `A mistake is named and the right page of help too`(_ mistake: Mistake) throws {

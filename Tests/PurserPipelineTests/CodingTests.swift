@@ -12,6 +12,7 @@ struct CodingTests {
     #expect(back.sourceRoots == file.sourceRoots)
     #expect(back.commonCode == file.commonCode)
     #expect(back.codeDigest == file.codeDigest)
+    #expect(back.snapshotMilliseconds == file.snapshotMilliseconds)
     #expect(back.pythonFolders == file.pythonFolders)
     #expect(back.rFolders == file.rFolders)
     #expect(back.tasks == file.tasks)
@@ -27,7 +28,7 @@ struct CodingTests {
     try expectRoundTrip(parse("tasks: {a: {file: x.sql}, b: {command: [x, ''], inputs: [o], outputs: o}}"))
     try expectRoundTrip(
       parse(
-        "settings: {source_roots: [src], code: lock, code_digest: normalized}\n"
+        "settings: {source_roots: [src], code: lock, code_digest: normalized, snapshot_every: 90s}\n"
           + "tasks: {a: {command: x, code_digest: function, depfile: a.d}, b: {command: x, code_digest: raw}}"))
     try expectRoundTrip(PipelineFile(dialect: .purser))
   }
@@ -38,20 +39,20 @@ struct CodingTests {
     for _ in 0..<500 { try expectRoundTrip(randomFile(&generator)) }
   }
 
-  @Test("the form is version 3's")
+  @Test("the form is version 4's")
   func golden() throws {
     let file = try parse("tasks: {a: {command: cp x y, inputs: x, outputs: y}, b: {command: [y], after: a}}")
     #expect(Hex.string(file.encoded) == Self.golden)
     var other = file.encoded
-    other[0] = 4
+    other[0] = 5
     #expect(PipelineFile(encoded: other) == nil)
   }
 
   /// `cp x y`, `x`, `y`, `main`, `{}` and the tasks' names first; then two tasks, a graph of two nodes, no warnings.
   static let golden =
-    "03010701060101010402616370207820797879626d61696e7b7d0000000000000002010109640201030104050136080104010607"
-    + "01010100020100000109050101000136008dbe4b0fdac07ed2"
 
+    "04010701060101010402616370207820797879626d61696e7b7d00000000000000000201010964"
+    + "020103010405013608010401060701010100020100000109050101000136002d910cee43e2050b"
   private func randomFile(_ generator: inout SeededGenerator) -> PipelineFile {
     var file = PipelineFile(dialect: Bool.random(using: &generator) ? .purser : .kptn)
     file.cacheNamespace = maybe(&generator) { text(&$0) }

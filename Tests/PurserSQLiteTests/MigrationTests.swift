@@ -41,6 +41,13 @@ struct MigrationTests {
         ItemProgress(
           event: SubtaskEvent(index: 0, status: .done, time: Time.day(1), contentKey: digest("item")), result: made)
       ], of: key("a"), under: nil)
+    let value = SealedValue(content: [1], size: 1, digest: digest("x"))
+    try store.save(
+      [.tree(of: "run", value), .state(of: "run", .active, value), .state(of: "run", .pending, value)],
+      now: Time.day(1), durable: false)
+    _ = try store.save(
+      NewSnapshot(
+        id: "0123456789abcdef", name: "run", kind: "manual", note: "", by: "me", now: Time.day(1), value: value))
   }
 
   @Test("are numbered without gaps, up to the version that this build knows")
@@ -66,10 +73,10 @@ struct MigrationTests {
   @Test("are those that were released")
   func released() {
     #expect(
-      Migration.all.prefix(8).map { "\($0.name) \($0.checksum)" } == [
+      Migration.all.prefix(9).map { "\($0.name) \($0.checksum)" } == [
         "001_kptn_tables cff807db6da125ac", "002_runs_and_events 6599807397c15c4f", "003_action_cache 6095f664b5778285",
         "004_progress a8216a644465b445", "005_dependency_files 37baa3b1df87b6d", "006_acceptance a4e2e1619bd7d953",
-        "007_queue 9f89798c929c8f7a", "008_monitoring 5ed8779f365b4911",
+        "007_queue 9f89798c929c8f7a", "008_monitoring 5ed8779f365b4911", "009_executions d127223f58def527",
       ])
   }
 
@@ -159,7 +166,7 @@ struct MigrationTests {
     #expect(
       status.migrations.map(\.name) == [
         "001_kptn_tables", "002_runs_and_events", "003_action_cache", "004_progress", "005_dependency_files",
-        "006_acceptance", "007_queue", "008_monitoring",
+        "006_acceptance", "007_queue", "008_monitoring", "009_executions",
       ])
     #expect(status.migrations.allSatisfy { $0.appliedAt == Time.day(3) })
   }

@@ -286,7 +286,7 @@ struct RunnerTests {
       case .progress(let task, let done, let failed, let total):
         if done == total { seen.append("\(task) \(done)/\(failed)/\(total)") }
       case .ended(let task, let ending): seen.append("ended \(task): \(ending.word)")
-      case .warning, .error, .waiting, .retrying: seen.append("\(event)")
+      case .warning, .error, .resuming, .waiting, .retrying: seen.append("\(event)")
       }
     }
     #expect(

@@ -62,6 +62,7 @@ package final class GraphRun {
   private var nextSync = MonotonicTime.now()
   private var hasUnsynced = false
   private var hasRunAnything = false
+  private var recorder: ExecutionRecorder?
 
   /// A mapped task under way.
   private struct MappedProgress {
@@ -110,6 +111,7 @@ package final class GraphRun {
     let start = MonotonicTime.now()
     plan = try planner.plan(targets, worker.decisionOptions)
     report(.planned(plan, pipeline))
+    recorder = ExecutionRecorder(cache, pipeline, options, targets, plan)
     let watch: InterruptionWatch?
     do {
       watch = options.catchesSignals ? try InterruptionWatch() : nil
@@ -131,23 +133,24 @@ package final class GraphRun {
       for message in mailbox.take() { receive(message) }
       takeDelayed()
       fold()
+      recorder?.takeTurn()
       sync()
     }
     skipTheRest()
-    var storeFailure: PurserError?
+    var summary = RunSummary(endings: endings, microseconds: 0, interruption: interruption)
+    recorder?.finish(exitCode: summary.exitCode, hasRunAnything: hasRunAnything)
     do throws(StoreError) {
       try cache.records.sync()
     } catch {
-      storeFailure = PurserError(error)
+      summary.storeFailure = PurserError(error)
       report(.error(error.message))
     }
     cache.saveStatCache()
     planner.keep(plan) { place in
       if case .fresh? = endings[place] { true } else { false }
     }
-    return RunSummary(
-      endings: endings, microseconds: start.duration(to: MonotonicTime.now()).microseconds,
-      interruption: interruption, storeFailure: storeFailure)
+    summary.microseconds = start.duration(to: MonotonicTime.now()).microseconds
+    return summary
   }
 
   // MARK: What goes next
@@ -204,6 +207,7 @@ package final class GraphRun {
     running += 1
     let task = pipeline.tasks[place]
     tries[place, default: 0] += 1
+    recorder?.begins(place, endings: endings, report)
     let (worker, mailbox) = (worker, mailbox)
     guard task.spec.mapping != nil else {
       pool.submit { mailbox.post(worker.carryOut(task).map { .ended(place, $0) } ?? .held(place)) }
@@ -338,6 +342,7 @@ package final class GraphRun {
     while let (place, ending) = over.popLast() {
       guard endings[place] == nil else { continue }
       endings[place] = ending
+      recorder?.ends(place, ending)
       report(.ended(task: pipeline.tasks[place].spec.id, ending))
       if case .fresh = ending {} else { hasRunAnything = true }
       if ending.isSuccess, options.subset != nil, pipeline.tasks[place].spec.mapping != nil {
@@ -386,6 +391,7 @@ package final class GraphRun {
     while let place = pending.popLast() {
       guard endings[place] == nil else { continue }
       endings[place] = .skipped(because: reason)
+      recorder?.ends(place, .skipped(because: reason))
       report(.ended(task: pipeline.tasks[place].spec.id, .skipped(because: reason)))
       pending += dependents[place]
     }
@@ -415,7 +421,7 @@ package final class GraphRun {
       pollfd(
         fd: interruption == nil ? cancellation?.descriptor ?? -1 : -1, events: Int16(POLLIN), revents: 0),
     ]
-    poll(&entries, 3, min(due, mapped.isEmpty ? 60_000 : 1000))
+    poll(&entries, 3, min(due, mapped.isEmpty ? 60_000 : 1000, recorder?.millisecondsLeft ?? .max))
     if entries[1].revents != 0 { watch?.wait(milliseconds: 0) }
   }
 

@@ -98,6 +98,7 @@ extension MappedRun {
     for subtask in try cache.records.subtasks(of: key) { known[ByteString(subtask.key)] = subtask }
     let usable = isRestorable && worker.options.mayRestore
     let results = usable ? try cache.records.itemResults(for: all.flatMap(\.keys), of: key) : [:]
+    let startsAfresh = !worker.options.resumes && attempt.assessment.record?.status != .success
     let areSharedThere = try areSharedOutputsThere()
     let isChosen = Set(items.map(\.index))
     var list: [Subtask] = []
@@ -107,7 +108,7 @@ extension MappedRun {
       var subtask = known.removeValue(forKey: ByteString(item.key)) ?? Subtask(index: item.index, key: item.key)
       subtask.index = item.index
       let hasFailed = subtask.status == .failed && (subtask.contentKey ?? item.contentKey) == item.contentKey
-      let mustRun = isWanted && (worker.options.isForced || isSubset) || hasFailed
+      let mustRun = isWanted && (worker.options.isForced || isSubset || startsAfresh) || hasFailed
       let doneAs = subtask.isDone ? item.keys.first { $0 == subtask.contentKey } : nil
       let isKept = doneAs != nil && !isVoid(subtask)
       // What it was done as comes first, then what it is made from now, then what that was accepted to stand for.

@@ -28,7 +28,7 @@ extension Pipeline {
     }
     self.init(
       graph: graph.name, fileName: fileName, dialect: file.dialect, tasks: tasks, config: graph.config,
-      scratch: scratch, places: places)
+      scratch: scratch, snapshotInterval: file.snapshotMilliseconds.map { .milliseconds($0) }, places: places)
   }
 
   /// Each task after what it depends on; among those that are ready, as in the file.

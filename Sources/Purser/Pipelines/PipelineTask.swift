@@ -82,6 +82,8 @@ public struct Pipeline: Sendable {
   package var config: ConfigValue
   /// The scratch folder, absolute.
   package var scratch: ByteString
+  /// How often a run takes a snapshot of its branch; `nil` for at its end only.
+  package var snapshotInterval: Duration?
   /// The places of the tasks, by name.
   package let places: [String: Int]
 

@@ -6,6 +6,8 @@ public enum RunEvent: Sendable {
   case error(String)
   /// What is to be done, before anything is.
   case planned(Plan, Pipeline)
+  /// The run takes the place of one that was killed: so many of its tasks were done.
+  case resuming(startedAt: String, done: Int, of: Int)
   /// Another process is at the task; `isJoined` if it does just what is to be done, so that its end is taken.
   case waiting(task: String, pid: Int32, since: String, isJoined: Bool)
   /// The command is about to be started.

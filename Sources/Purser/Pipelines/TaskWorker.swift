@@ -17,6 +17,15 @@ public struct RunOptions: Sendable {
   public var mayRestore = true
   /// Only these items of mapped tasks, by key; `nil` for all.
   public var subset: [String]?
+  /// Whether a mapped task that did not come to its end goes on where it was; else it begins with its first item.
+  public var resumes = true
+  /// Whether snapshots of the branch are taken: at the run's end, if it did anything, unless that would take more than a
+  /// twentieth of the run's time and no interval is given.
+  public var takesSnapshots = true
+  /// How long after the start, and after each snapshot, the next one is taken; `nil` for at the end only.
+  public var snapshotInterval: Duration?
+  /// The graph that the user chose, to be chosen again by who goes on with the run.
+  package var graph: String?
   /// The queued work that this is for.
   var queuedWork: Int64?
   /// Whether commands do not get the signals that this process gets: somebody else decides what they mean.
