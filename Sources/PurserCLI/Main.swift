@@ -16,6 +16,7 @@ private let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
   ("types", { typesCommand }), ("stats", { statsCommand }),
   ("log", { logCommand }), ("subtasks", { subtasksCommand }), ("data", { dataCommand }), ("lint", { lintCommand }),
   ("schema", { schemaCommand }), ("hash", { hashCommand }), ("gc", { gcCommand }), ("db", { dbCommand }),
+  ("verify", { verifyCommand }), ("doctor", { doctorCommand }),
 ]
 
 /// Reads the command line as raw bytes (`CommandLine.arguments` would repair, and so change, what is not UTF-8), finds
