@@ -111,9 +111,41 @@ struct Salvage {
         try target.run("UPDATE \(table) SET invalidated_at = ? WHERE invalidated_at IS NULL", [.text(now)])
       }
     }
-    try target.execute("UPDATE sqlite_sequence SET seq = seq + \(Self.margin)")
+    try Self.advanceNumbers(target)
     for sql in triggers { try target.execute(sql) }
     return report
+  }
+
+  /// Lets numbers go on behind all that were given, those of lost rows too, as far as results and marks tell; so that
+  /// no mark voids what is made from now on. A mark that a flipped bit has sent far ahead voids all there is.
+  private static func advanceNumbers(_ target: Connection) throws(StoreError) {
+    let sources: [(table: String, column: String, others: [String])] = [
+      ("task_runs", "run_horizon", ["action_results.begun", "item_results.begun"]),
+      ("action_results", "horizon", []), ("item_results", "item_horizon", []), ("task_locks", "", []),
+      ("task_events", "", []), ("all_keys_marks", "", []), ("acceptances", "", []), ("earlier_invalidations", "", []),
+    ]
+    for (table, column, others) in sources {
+      var last =
+        try target.integer(
+          "SELECT max(id) FROM \(table == "task_events" ? "(SELECT event_id AS id FROM task_events)" : table)") ?? 0
+      for other in others {
+        let parts = other.split(separator: ".")
+        last = max(last, try target.integer("SELECT max(\(parts[1])) FROM \(parts[0])") ?? 0)
+      }
+      var marks = column.isEmpty ? [] : ["invalidations", "earlier_invalidations"]
+      if column == "run_horizon" { marks.append("all_keys_marks") }
+      for mark in marks {
+        let horizon = try target.integer(
+          "SELECT max(\(column)) FROM \(mark) WHERE \(column) < ?", [.integer(last + 1 << 32)])
+        last = max(last, horizon ?? 0)
+      }
+      for mark in marks {
+        try target.run("UPDATE \(mark) SET \(column) = ?1 WHERE \(column) > ?1", [.integer(last)])
+      }
+      try target.run("DELETE FROM sqlite_sequence WHERE name = ?", [.text(table)])
+      try target.run(
+        "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", [.text(table), .integer(last + margin)])
+    }
   }
 
   private static func texts(_ sql: String, _ connection: Connection) throws(StoreError) -> [String] {
