@@ -228,6 +228,9 @@ package struct Doctor {
       if report.hasVoidedResults { message += "; marks were lost, so that every task runs once more" }
       add("database", .repaired, message)
       try examineRecords(inspected)
+      // A content that is damaged would be found, and warned about, by whoever needs it.
+      let contents = try cache.verify().damagedContents
+      if !contents.isEmpty { add("contents", .repaired, "\(contents.count) damaged contents were forgotten") }
     }
   }
 

@@ -15,6 +15,8 @@ public struct GarbageSummary: Sendable {
   public var files = 0
   /// What they took on disk.
   public var fileBytes: UInt64 = 0
+  /// Files of contents that nothing names any more, which were written to within the last hour.
+  public var youngFiles = 0
   /// What the contents that stay take on disk; `nil` where they are not limited.
   public var keptBytes: UInt64?
 }
@@ -68,6 +70,8 @@ extension TaskCache {
       var summary = GarbageSummary(
         results: report.results, blobs: report.blobs, contentBytes: report.bytes, files: swept.count,
         fileBytes: swept.bytes, keptBytes: report.keptBytes)
+      summary.youngFiles = report.files.count { options.isTrial || blobStore.contains($0) }
+      if options.isTrial { summary.youngFiles = max(0, summary.youngFiles - swept.count) }
       removeSpareFiles(age, options.isTrial, &summary)
       return summary
     }

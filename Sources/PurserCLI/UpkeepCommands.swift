@@ -37,7 +37,7 @@ let gcCommand = CommandSpec(
       .object([
         ("results", .integer(Int64(report.results))), ("blobs", .integer(Int64(report.blobs))),
         ("contentBytes", .integer(Int64(clamping: report.contentBytes))), ("files", .integer(Int64(report.files))),
-        ("fileBytes", .integer(Int64(clamping: report.fileBytes))),
+        ("fileBytes", .integer(Int64(clamping: report.fileBytes))), ("youngFiles", .integer(Int64(report.youngFiles))),
         ("keptBytes", report.keptBytes.map { .integer(Int64(clamping: $0)) } ?? .null),
         ("dryRun", .bool(options.isTrial)),
       ]))
@@ -46,6 +46,10 @@ let gcCommand = CommandSpec(
     session.console.print(
       "\(forgot) \(report.results) results and \(report.blobs) contents; \(removed) \(report.files) files, "
         + "\(report.fileBytes / 1024) KiB on disk")
+  }
+  if report.youngFiles > 0, session.console.verbosity != .quiet {
+    session.console.note(
+      "\(report.youngFiles) files of contents stay until they are an hour old: somebody may be at them")
   }
   if isOver {
     session.console.warn(

@@ -42,6 +42,11 @@ extension SQLiteRecordStore: InspectedStore {
     var messages: [String] = []
     if application != Migrator.applicationID, !isEmpty { messages.append("the header names another application") }
     if applied != version { messages.append("the header says schema \(version), the migrations \(applied)") }
+    if version == Migration.current {
+      for entry in try SchemaEntry.expected() where try entry.sql != entry.definition(in: connection) {
+        messages.append("the definition of \(entry.type) \(entry.name) is not that of the migrations")
+      }
+    }
     // What a damaged page breaks off is no less damaged.
     do throws(StoreError) {
       var statement = try connection.statement("PRAGMA integrity_check(20)")

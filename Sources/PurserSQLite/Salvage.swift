@@ -2,6 +2,31 @@ import Glibc
 package import PurserModel
 package import PurserStore
 
+/// A table, an index, a trigger or a view, as the migrations make it.
+struct SchemaEntry {
+  let type: String
+  let name: String
+  let sql: String
+
+  /// The whole schema of this build.
+  static func expected() throws(StoreError) -> [SchemaEntry] {
+    let connection = try Connection(path: ":memory:", mode: .readWrite)
+    try Migrator(connection: connection).migrate(now: "")
+    var statement = try connection.statement("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    var found: [SchemaEntry] = []
+    while try statement.step() {
+      guard let type = statement.text(0), let name = statement.text(1), let sql = statement.text(2) else { continue }
+      found.append(SchemaEntry(type: type, name: name, sql: sql))
+    }
+    return found
+  }
+
+  /// How it is defined in a database; `nil` where it is not there.
+  func definition(in connection: Connection) throws(StoreError) -> String? {
+    try connection.text("SELECT sql FROM sqlite_schema WHERE type = ? AND name = ?", [.text(type), .text(name)])
+  }
+}
+
 /// Saves what can be read of a damaged database into a new one, table by table, within our schema.
 ///
 /// The damaged file is never written to: it is read by way of a copy, whose header is put right first (all that stands
@@ -31,6 +56,7 @@ struct Salvage {
     guard mkdir(folder, 0o700) == 0 else { throw failure("'\(folder)' cannot be made") }
     for suffix in ["", "-wal"] { try Self.copyFile(path + suffix, to: copy + suffix) }
     try Self.mendHeader(of: copy)
+    Self.mendSchema(of: copy)
     let report: SalvageReport
     do {
       let target = try Connection(path: fresh, mode: .readWrite)
@@ -84,6 +110,19 @@ struct Salvage {
     header.replaceSubrange(56..<60, with: [0, 0, 0, 1])
     header.replaceSubrange(92..<96, with: header[24..<28])
     guard pwrite(file, header, 100, 0) == 100 else { throw StoreError(.io, "'\(path)' cannot be written") }
+  }
+
+  /// Puts definitions that were damaged right, as far as they can still be told. What a column that is not there yet
+  /// holds is its default.
+  private static func mendSchema(of path: String) {
+    guard let copy = try? Connection(path: path, mode: .salvage), let expected = try? SchemaEntry.expected() else {
+      return
+    }
+    for entry in expected {
+      _ = try? copy.run(
+        "UPDATE sqlite_schema SET sql = ?1 WHERE type = ?2 AND name = ?3 AND sql <> ?1",
+        [.text(entry.sql), .text(entry.type), .text(entry.name)])
+    }
   }
 
   // MARK: Rows
