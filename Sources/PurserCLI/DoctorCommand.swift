@@ -11,7 +11,9 @@ let doctorCommand = CommandSpec(
     """
 ) { invocation in
   let session = try Session(invocation)
-  let doctor = try session.cache().examine(repairing: invocation.has("repair"))
+  // A pipeline file that cannot be used is none of its business.
+  let cache = TaskCache(project: try session.plainProject(), environment: session.environment)
+  let doctor = try cache.examine(repairing: invocation.has("repair"))
   let console = session.console
   if console.isJSON {
     let findings = doctor.findings.map { finding in

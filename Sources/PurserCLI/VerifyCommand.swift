@@ -11,7 +11,8 @@ let verifyCommand = CommandSpec(
     """
 ) { invocation in
   let session = try Session(invocation)
-  let found = try session.cache().verify()
+  // Of all storage keys, whatever the pipeline file says.
+  let found = try TaskCache(project: session.plainProject(), environment: session.environment).verify()
   if session.console.isJSON {
     session.console.print(found.json)
   } else {
