@@ -52,8 +52,17 @@ struct CompletionTests {
     #expect(try follow("--pipeline", "") == ["project"])
     try project.write(
       "purser.yaml",
-      "graphs:\n  daily:\n    tasks:\n      load:\n      fit: load\ntasks:\n  load: {command: "true"}\n  fit: {command: "true"}\n"
-    )
+      """
+      graphs:
+        daily:
+          tasks:
+            load:
+            fit: load
+      tasks:
+        load: {command: "true"}
+        fit: {command: "true"}
+
+      """)
     #expect(try follow("run", "") == ["fit", "load"])
     #expect(try follow("run", "--pipeline", "d") == ["daily"])
   }

@@ -126,12 +126,12 @@ struct UpkeepTests {
     try project.makeFolder(".purser/blobs/quarantine")
     try project.write(".purser/blobs/quarantine/x", "")
     #expect(try project.shell("touch -d '40 days ago' .purser/plan-0123456789ab").code == 0)
-    let trial = try gc("--max-size", "300K", "--dry-run").json
+    let trial = try gc("--max-size", "250K", "--dry-run").json
     #expect(trial["results"]?.integer == 3 && trial["dryRun"]?.serialized == "true")
     #expect(trial["files"]?.integer == 2 && trial["youngFiles"]?.integer == 3)
     #expect(project.exists(".purser/plan-0123456789ab") && files() == 6)
-    let report = try gc("--max-size", "300K").json
-    #expect(report["results"]?.integer == 3 && report["keptBytes"]?.integer ?? 0 <= 300 << 10)
+    let report = try gc("--max-size", "250K").json
+    #expect(report["results"]?.integer == 3 && report["keptBytes"]?.integer ?? 0 <= 250 << 10)
     #expect(report["files"]?.integer == 2 && report["youngFiles"]?.integer == 3)
     #expect(!project.exists(".purser/plan-0123456789ab") && !project.exists(".purser/backup-1-schema-1.db"))
     #expect(project.exists(".purser/backup-2-schema-1.db"))
