@@ -160,7 +160,7 @@ struct Lessor {
   private func isAbandoned(
     _ lease: Lease, _ worker: String
   ) -> Bool {
-    if isOrphaned(lease, worker) { return true }
+    if isOrphaned(lease, worker) || expired.isForsaken(lease.token) { return true }
     guard lease.expiresAt < TaskCache.now() else { return false }
     return expired.hasStood(lease, longerThan: .seconds(seconds / 3))
   }
@@ -173,7 +173,8 @@ struct Lessor {
   }
 }
 
-/// Leases that were seen to have expired, and since when they were not renewed.
+/// Leases that were seen to have expired, and since when they were not renewed; and those that this process holds only
+/// because it could not give them back.
 final class ExpiredLeases: Sendable {
   private struct Sight {
     var token: Int64
@@ -182,6 +183,12 @@ final class ExpiredLeases: Sendable {
   }
 
   private let seen = Mutex<[Sight]>([])
+  private let forsaken = Mutex<[Int64]>([])
+
+  /// Remembers that nobody is at work under leases any more.
+  func forsake(_ tokens: [Int64]) { forsaken.withLock { $0 += tokens } }
+
+  func isForsaken(_ token: Int64) -> Bool { forsaken.withLock { $0.contains(token) } }
 
   /// Whether a lease was seen with just this end for longer than a while.
   func hasStood(_ lease: Lease, longerThan patience: Duration) -> Bool {

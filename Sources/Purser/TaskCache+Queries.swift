@@ -97,15 +97,6 @@ extension TaskCache {
   }
 }
 
-/// What a collection removed.
-public struct GarbageSummary: Sendable {
-  public var results: Int
-  public var blobs: Int
-  public var contentBytes: UInt64
-  public var files: Int
-  public var fileBytes: UInt64
-}
-
 extension TaskCache {
   /// Calls a closure of the store, with its errors as the user's.
   func asking<Result>(_ body: () throws -> Result) throws(PurserError) -> Result {
@@ -212,25 +203,6 @@ extension TaskCache {
         guard count > 0 else { break }
         try TemporaryFile.write(Array(buffer[0..<count]), to: 1)
       }
-    }
-  }
-
-  /// Forgets results older than `age` that no record holds on to, and removes the contents that nothing names. Safe
-  /// beside running tasks: a file written to within the last hour stays.
-  public func collectGarbage(olderThan age: Duration) throws(PurserError) -> GarbageSummary {
-    try asking {
-      let report = try records.collectGarbage(
-        olderThan: TaskCache.time(in: -age.components.seconds),
-        treeChildren: { listing in
-          (Tree.decode(node: listing) ?? []).filter { $0.kind == .directory }.map(\.digest)
-        })
-      let swept = try blobStore.sweep { digest in
-        guard let found = try? records.blobs([digest]) else { return true }
-        return found[digest] != nil
-      }
-      return GarbageSummary(
-        results: report.results, blobs: report.blobs, contentBytes: report.bytes, files: swept.count,
-        fileBytes: swept.bytes)
     }
   }
 

@@ -205,27 +205,42 @@ package final class LocalBlobStore: BlobStore, Sendable {
     }
   }
 
-  package func sweep(isKept: (Digest) -> Bool) throws(StoreError) -> (count: Int, bytes: UInt64) {
+  package func size(of digest: Digest) -> UInt64 {
+    var info = stat()
+    return path(of: digest).withCString { lstat($0, &info) } == 0 ? UInt64(info.st_blocks) * 512 : 0
+  }
+
+  package func sweep(
+    quarantineAge: Int64, isTrial: Bool, isKept: (Digest) -> Bool
+  ) throws(StoreError) -> (count: Int, bytes: UInt64) {
     var removed = (count: 0, bytes: UInt64(0))
     let hourAgo = now() - 3600
     for prefix in Self.names(in: root) where prefix.count == 2 {
       for rest in Self.names(in: root + "/" + prefix) {
         guard let digest = Digest(hex: (prefix + rest).escaped), !isKept(digest) else { continue }
-        Self.removeIfOld(path(of: digest), hourAgo, &removed)
+        Self.removeIfOld(path(of: digest), hourAgo, isTrial, &removed)
+      }
+    }
+    let quarantine = root + "/quarantine"
+    if quarantineAge < Int64(now()) {
+      for name in Self.names(in: quarantine) {
+        Self.removeIfOld(quarantine + "/" + name, now() - Int(quarantineAge), isTrial, &removed)
       }
     }
     var leftovers = (count: 0, bytes: UInt64(0))
-    for name in Self.names(in: temporary) { Self.removeIfOld(temporary + "/" + name, hourAgo, &leftovers) }
+    for name in Self.names(in: temporary) { Self.removeIfOld(temporary + "/" + name, hourAgo, isTrial, &leftovers) }
     removed.bytes += leftovers.bytes
     return removed
   }
 
   // MARK: Files
 
-  private static func removeIfOld(_ path: ByteString, _ limit: Int, _ removed: inout (count: Int, bytes: UInt64)) {
+  private static func removeIfOld(
+    _ path: ByteString, _ limit: Int, _ isTrial: Bool, _ removed: inout (count: Int, bytes: UInt64)
+  ) {
     var info = stat()
     guard path.withCString({ lstat($0, &info) }) == 0, info.st_mtim.tv_sec < limit, info.st_ctim.tv_sec < limit,
-      path.withCString({ unlink($0) }) == 0
+      isTrial || path.withCString({ unlink($0) }) == 0
     else { return }
     removed.count += 1
     removed.bytes += UInt64(info.st_blocks) * 512

@@ -6,7 +6,7 @@ import PurserModel
 let version = "0.1.0"
 
 /// Every command's name, and how to get its table: only that of the command in use is built.
-private let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
+let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
   ("exec", { execCommand }), ("run", { runCommand }), ("plan", { planCommand }), ("check", { checkCommand }),
   ("status", { statusCommand }),
   ("explain", { explainCommand }), ("invalidate", { invalidateCommand }),
@@ -17,6 +17,7 @@ private let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
   ("types", { typesCommand }), ("stats", { statsCommand }),
   ("log", { logCommand }), ("subtasks", { subtasksCommand }), ("data", { dataCommand }), ("lint", { lintCommand }),
   ("schema", { schemaCommand }), ("hash", { hashCommand }), ("gc", { gcCommand }), ("db", { dbCommand }),
+  ("verify", { verifyCommand }), ("doctor", { doctorCommand }), ("completions", { completionsCommand }),
 ]
 
 /// Reads the command line as raw bytes (`CommandLine.arguments` would repair, and so change, what is not UTF-8), finds
@@ -82,7 +83,7 @@ enum Main {
       Console.write(command.map(Help.page) ?? Help.overview(commands.map { $0.spec() }), to: 1)
       return 0
     }
-    guard let command = commands.first(where: { $0.name == name })?.spec() else {
+    guard let command = (commands + [hiddenCommand]).first(where: { $0.name == name })?.spec() else {
       throw UsageError(message: "unknown command '\(name)'" + Suggestion.hint(name, among: commands.map(\.name)))
     }
     let words = arguments[..<index] + arguments[(index + 1)...]

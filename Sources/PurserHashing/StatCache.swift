@@ -35,6 +35,9 @@ package final class StatCache: Sendable {
     mustRewrite = Atomic(file.isDamaged)
   }
 
+  /// Whether a file is no whole stat cache.
+  package static func isDamaged(at path: ByteString) -> Bool { StatCacheFile.load(path).isDamaged }
+
   /// The digest of the content that a file with this identity has, if that is known. No system call.
   package func digest(for identity: FileIdentity) -> Digest? {
     if hasRecent.load(ordering: .acquiring) {

@@ -11,6 +11,8 @@ final class Connection {
     /// Without locks, taking for granted that nobody writes.
     case immutable
     case readWrite
+    /// As `readOnly`, past what is wrong with the schema.
+    case salvage
   }
 
   let path: String
@@ -25,6 +27,7 @@ final class Connection {
     let flags =
       switch mode {
       case .readOnly: SQLITE_OPEN_READONLY
+      case .salvage: SQLITE_OPEN_READWRITE
       case .immutable: SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
       case .readWrite: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
       }
@@ -40,7 +43,9 @@ final class Connection {
     self.handle = handle
     // A reader that closes last would otherwise checkpoint outside the writers' gate.
     _ = purser_sqlite_set_flag(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    _ = purser_sqlite_set_flag(handle, SQLITE_DBCONFIG_DEFENSIVE, 1)
+    // With a schema that may be written to, an entry of it that cannot be read is left out instead of refused.
+    _ = purser_sqlite_set_flag(handle, SQLITE_DBCONFIG_DEFENSIVE, mode == .salvage ? 0 : 1)
+    if mode == .salvage { _ = purser_sqlite_set_flag(handle, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1) }
     _ = purser_sqlite_set_flag(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     sqlite3_busy_timeout(handle, 30_000)
     defineJSONValidity()
@@ -176,12 +181,12 @@ final class Connection {
 enum SQLValue {
   case null
   case integer(Int64)
+  case number(Double)
   case text(String)
   /// TEXT from bytes that are UTF-8.
   case utf8([UInt8])
   case blob([UInt8])
   case digest(Digest)
-  case float(Double)
 
   static func text(orNull value: String?) -> SQLValue { value.map { .text($0) } ?? .null }
   static func integer(orNull value: Int64?) -> SQLValue { value.map { .integer($0) } ?? .null }
@@ -217,7 +222,7 @@ struct Statement: ~Copyable {
         switch value {
         case .null: sqlite3_bind_null(handle, position)
         case .integer(let number): sqlite3_bind_int64(handle, position, number)
-        case .float(let number): sqlite3_bind_double(handle, position, number)
+        case .number(let number): sqlite3_bind_double(handle, position, number)
         case .text(var text):
           text.withUTF8 { utf8 in
             utf8.withMemoryRebound(to: CChar.self) {
@@ -280,6 +285,17 @@ struct Statement: ~Copyable {
     case SQLITE_FLOAT: .number(sqlite3_column_double(handle, column))
     case SQLITE_NULL: .null
     default: .string(text(column) ?? "")
+    }
+  }
+
+  /// Whatever it is, to be bound again.
+  func value(_ column: Int32) -> SQLValue {
+    switch sqlite3_column_type(handle, column) {
+    case SQLITE_INTEGER: .integer(integer(column))
+    case SQLITE_FLOAT: .number(sqlite3_column_double(handle, column))
+    case SQLITE_NULL: .null
+    case SQLITE_TEXT: .utf8(bytes(column) ?? [])
+    default: .blob(bytes(column) ?? [])
     }
   }
 

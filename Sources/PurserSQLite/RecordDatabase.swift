@@ -301,6 +301,15 @@ final class RecordDatabase {
     try holdGate { () throws(StoreError) in writer.truncateWAL() }
   }
 
+  /// Lets another file take the place of the database, with nobody at it but who has it open still.
+  func replaceFile<Result>(_ body: (String) throws(StoreError) -> Result) throws(StoreError) -> Result {
+    try StoreFolder.prepare(directory)
+    reader = nil
+    writer = nil
+    snapshot = nil
+    return try holdGate { () throws(StoreError) in try body(databasePath) }
+  }
+
   /// Runs migrations forth or back, outside of any transaction of ours.
   func withMigrator<Result>(_ body: (Migrator) throws(StoreError) -> Result) throws(StoreError) -> Result {
     if isInMemory { return try body(Migrator(connection: writing())) }

@@ -5,26 +5,28 @@ extension SQLiteRecordStore {
   package func components(of actionKeys: [Digest]) throws(StoreError) -> [Digest: [Component]] {
     try read(else: [:]) { connection throws(StoreError) in
       var found: [Digest: [Component]] = [:]
-      for actionKey in actionKeys {
-        var statement = try connection.statement(
-          """
-          SELECT c.members, i.members, d.members FROM fingerprints f
-            JOIN component_sets c ON c.id = f.code_set JOIN component_sets i ON i.id = f.inputs_set
-            JOIN component_sets d ON d.id = f.data_set
-          WHERE f.action_key = ?
-          """)
-        try statement.bind([.digest(actionKey)])
-        guard try statement.step() else { continue }
-        var components: [Component] = []
-        for column: Int32 in 0..<3 {
-          for id in Varint.decode(statement.bytes(column) ?? []) {
-            if let component = try Self.component(id, connection) { components.append(component) }
-          }
-        }
-        found[actionKey] = components
-      }
+      for actionKey in actionKeys { found[actionKey] = try Self.components(of: actionKey, connection) }
       return found
     }
+  }
+
+  static func components(of actionKey: Digest, _ connection: Connection) throws(StoreError) -> [Component]? {
+    var statement = try connection.statement(
+      """
+      SELECT c.members, i.members, d.members FROM fingerprints f
+        JOIN component_sets c ON c.id = f.code_set JOIN component_sets i ON i.id = f.inputs_set
+        JOIN component_sets d ON d.id = f.data_set
+      WHERE f.action_key = ?
+      """)
+    try statement.bind([.digest(actionKey)])
+    guard try statement.step() else { return nil }
+    var components: [Component] = []
+    for column: Int32 in 0..<3 {
+      for id in Varint.decode(statement.bytes(column) ?? []) {
+        if let component = try component(id, connection) { components.append(component) }
+      }
+    }
+    return components
   }
 
   private static func component(_ id: Int64, _ connection: Connection) throws(StoreError) -> Component? {

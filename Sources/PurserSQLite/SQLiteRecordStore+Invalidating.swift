@@ -133,7 +133,7 @@ extension SQLiteRecordStore {
     return keys
   }
 
-  private static func taskKey(_ row: borrowing Statement) -> TaskKey {
+  static func taskKey(_ row: borrowing Statement) -> TaskKey {
     TaskKey(storageKey: row.text(0) ?? "", pipeline: row.text(1) ?? "", task: row.text(2) ?? "")
   }
 

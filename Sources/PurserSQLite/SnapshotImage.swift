@@ -161,7 +161,7 @@ struct ImageReader {
       let bits = pending.withUnsafeBytes { [at] in
         UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: at, as: UInt64.self))
       }
-      return kind == 1 ? .integer(Int64(bitPattern: bits)) : .float(Double(bitPattern: bits))
+      return kind == 1 ? .integer(Int64(bitPattern: bits)) : .number(Double(bitPattern: bits))
     case 2: return .utf8(Array(try bytes(&at, end)))
     case 3: return .blob(Array(try bytes(&at, end)))
     default: throw damage

@@ -24,9 +24,22 @@ public protocol BlobStore: Sendable {
   /// digest and the size say; the file is then quarantined, and what was written must be discarded.
   func write(_ blob: StoredBlob, to descriptor: Int32) throws(StoreError)
 
-  /// Removes blobs that `isKept` does not know and that were not written to in the last hour. Returns how many, and
-  /// how many bytes on disk that freed.
-  func sweep(isKept: (Digest) -> Bool) throws(StoreError) -> (count: Int, bytes: UInt64)
+  /// What a blob takes on disk, in bytes; 0 where there is none.
+  func size(of digest: Digest) -> UInt64
+
+  /// Removes blobs that `isKept` does not know and that were not written to in the last hour, and what has been in
+  /// quarantine for longer than `quarantineAge` seconds. Returns how many files, and how many bytes on disk that freed.
+  /// With `isTrial`, it only counts.
+  func sweep(
+    quarantineAge: Int64, isTrial: Bool, isKept: (Digest) -> Bool
+  ) throws(StoreError) -> (count: Int, bytes: UInt64)
+}
+
+extension BlobStore {
+  /// Removes blobs that `isKept` does not know and that were not written to in the last hour.
+  public func sweep(isKept: (Digest) -> Bool) throws(StoreError) -> (count: Int, bytes: UInt64) {
+    try sweep(quarantineAge: .max, isTrial: false, isKept: isKept)
+  }
 }
 
 /// A blob on its way in.

@@ -73,11 +73,10 @@ public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, Acce
   /// Outputs that other tasks of this storage key and pipeline, with a standing result, have declared below a folder.
   func outputs(below folder: ByteString, near key: TaskKey) throws(StoreError) -> [(task: String, path: ByteString)]
 
-  /// Forgets what nothing names: results no record needs and older than `cutoff`, and then the blobs, sets and
-  /// components that nothing refers to. `treeChildren` reads the folders out of a folder's listing. O(store).
-  func collectGarbage(
-    olderThan cutoff: String, treeChildren: @Sendable ([UInt8]) -> [Digest]
-  ) throws(StoreError) -> GarbageReport
+  /// Forgets what nothing names: results that no record needs, that no open run is about, and older than the cutoff;
+  /// then the blobs, sets and components that nothing refers to. Where the contents still take more than they may, the
+  /// cutoff is moved on in eighths of what is left, up to now. O(store).
+  func collectGarbage(_ request: GarbageRequest) throws(StoreError) -> GarbageReport
 
   /// Forgets a blob whose content turned out to be damaged or gone.
   func forgetBlob(_ digest: Digest) throws(StoreError)
@@ -89,6 +88,37 @@ extension RecordStore {
   public func finish(_ run: OpenRun, with outcome: RunOutcome) throws(StoreError) -> Invalidation? {
     try finish(run, with: outcome, isDurable: true)
   }
+
+  /// Forgets what nothing names and is older than a time.
+  public func collectGarbage(
+    olderThan cutoff: String, treeChildren: @escaping @Sendable ([UInt8]) -> [Digest]
+  ) throws(StoreError) -> GarbageReport {
+    try collectGarbage(GarbageRequest(cutoff: cutoff, treeChildren: treeChildren))
+  }
+}
+
+/// What may be collected.
+public struct GarbageRequest: Sendable {
+  /// What is younger stays, ISO 8601; but see `maximumBytes`.
+  public var cutoff: String
+  /// How many bytes contents may take as they are kept; `nil` for any number.
+  public var maximumBytes: UInt64?
+  /// What a large content takes as it is kept.
+  public var fileSize: @Sendable (Digest) -> UInt64
+  /// Reads the folders out of a folder's listing.
+  public var treeChildren: @Sendable ([UInt8]) -> [Digest]
+  /// Whether to tell only what would go.
+  public var isTrial = false
+
+  /// Makes a request without a limit.
+  public init(
+    cutoff: String, fileSize: @escaping @Sendable (Digest) -> UInt64 = { _ in 0 },
+    treeChildren: @escaping @Sendable ([UInt8]) -> [Digest]
+  ) {
+    self.cutoff = cutoff
+    self.fileSize = fileSize
+    self.treeChildren = treeChildren
+  }
 }
 
 /// What a collection removed from the record store.
@@ -99,11 +129,23 @@ public struct GarbageReport: Sendable {
   public var blobs: Int
   /// Their bytes, decoded.
   public var bytes: UInt64
+  /// Those of the blobs forgotten that do not stand in the record store itself.
+  public var files: Set<Digest> = []
+  /// What the blobs that stay take, as they are kept; counted only where they are limited.
+  public var keptBytes: UInt64?
 
   /// Makes a report.
   public init(results: Int = 0, blobs: Int = 0, bytes: UInt64 = 0) {
     self.results = results
     self.blobs = blobs
     self.bytes = bytes
+  }
+
+  /// Takes in what another collection removed.
+  package mutating func add(_ other: GarbageReport) {
+    results += other.results
+    blobs += other.blobs
+    bytes += other.bytes
+    files.formUnion(other.files)
   }
 }

@@ -107,6 +107,45 @@ struct UpkeepTests {
     #expect(try project.text("small") == "small 2\n")
   }
 
+  @Test func `A budget takes the oldest first and tells what records keep`() throws {
+    for number in 1...5 {
+      try project.write("in", "\(number)")
+      let outcome = try project.purser(
+        "exec", "--task", "step", "--input", "in", "--output", "big", "--", "sh", "-c",
+        "head -c 100000 /dev/urandom > big")
+      #expect(outcome.code == 0)
+    }
+    func files() -> Int { project.tree(".purser/blobs").count { $0.bytes.last != UInt8(ascii: "/") } }
+    func gc(_ arguments: ByteString...) throws -> (json: JSON, warning: String) {
+      let outcome = try project.purser(["gc", "--json"] + arguments)
+      #expect(outcome.code == 0)
+      return (try outcome.json(), outcome.errorText)
+    }
+    for number in 1...4 { try project.write(ByteString(".purser/backup-\(number)-schema-1.db"), "") }
+    try project.write(".purser/plan-0123456789ab", "")
+    try project.makeFolder(".purser/blobs/quarantine")
+    try project.write(".purser/blobs/quarantine/x", "")
+    #expect(try project.shell("touch -d '40 days ago' .purser/plan-0123456789ab").code == 0)
+    let trial = try gc("--max-size", "250K", "--dry-run").json
+    #expect(trial["results"]?.integer == 3 && trial["dryRun"]?.serialized == "true")
+    #expect(trial["files"]?.integer == 2 && trial["youngFiles"]?.integer == 3)
+    #expect(project.exists(".purser/plan-0123456789ab") && files() == 6)
+    let report = try gc("--max-size", "250K").json
+    #expect(report["results"]?.integer == 3 && report["keptBytes"]?.integer ?? 0 <= 250 << 10)
+    #expect(report["files"]?.integer == 2 && report["youngFiles"]?.integer == 3)
+    #expect(!project.exists(".purser/plan-0123456789ab") && !project.exists(".purser/backup-1-schema-1.db"))
+    #expect(project.exists(".purser/backup-2-schema-1.db"))
+    #expect(files() == 6, "files that were written to within the last hour stay")
+    let (most, warning) = try gc("--max-size", "1K")
+    #expect(most["results"]?.integer == 1)
+    #expect(
+      warning.contains("KiB of contents are still named by records or recent runs; 'purser branch' tells by which"))
+    #expect(try project.purser("gc", "--max-age", "0s").code == 0)
+    try project.remove("big")
+    #expect(try project.purser("check", "step").outputText.contains("restore"))
+    #expect(try project.purser("verify").code == 0)
+  }
+
   @Test func `Garbage is collected beside running tasks`() throws {
     try project.script("step.sh", "seq 20000 > big; echo > ../ready; until [ -e ../go ]; do sleep 0.01; done")
     let arguments: [ByteString] = ["exec", "--task", "step", "--output", "big", "--", "./step.sh"]

@@ -54,6 +54,11 @@ struct UsageTests {
     Mistake(["hash"], "name a file or folder", help: "hash "),
     Mistake(["runs", "--limit", "none"], "--limit is a number above 0, not 'none'", help: "runs "),
     Mistake(["gc", "--older-than", "old"], "--older-than is a duration such as 12h or 30d, not 'old'", help: "gc "),
+    Mistake(["gc", "--max-size", "1X"], "--max-size is a size such as 500M or 20G, not '1X'", help: "gc "),
+    Mistake(
+      ["completions", "bsh"], "completions is followed by bash, zsh or fish; did you mean 'bash'?",
+      help: "completions "),
+    Mistake(["doctor", "repair"], "unexpected 'repair'", help: "doctor "),
     Mistake(["db"], "db is followed by status, migrate, rollback [N], backup FILE, maintain or dump", help: "db "),
     Mistake(
       ["db", "upgrade"], "db is followed by status, migrate, rollback [N], backup FILE, maintain or dump", help: "db "),
@@ -103,7 +108,8 @@ struct UsageTests {
       ]
     ),
     ("status", []), ("explain", []), ("invalidate", ["downstream", "all-keys", "why"]), ("runs", ["limit"]),
-    ("log", ["run"]), ("hash", []), ("gc", ["older-than"]), ("db", []),
+    ("log", ["run"]), ("hash", []), ("gc", ["max-age", "older-than", "max-size", "dry-run"]),
+    ("db", []), ("verify", []), ("doctor", ["repair"]), ("completions", []),
   ]
   static let globalOptions = [
     "project", "store", "storage-key", "pipeline", "json", "color", "quiet", "verbose", "help",

@@ -14,34 +14,63 @@ extension MemoryRecordStore {
     }
   }
 
-  package func collectGarbage(
-    olderThan cutoff: String, treeChildren: @Sendable ([UInt8]) -> [Digest]
-  ) throws(StoreError) -> GarbageReport {
-    try change { state in
-      var report = GarbageReport()
-      let held = Set(state.tasks.values.compactMap(\.result)).union(state.words.rows.values.map(\.result))
-      report.results = state.removeResults { $1.result.createdAt < cutoff && !held.contains($0) }
-      report.results += state.collectItems(olderThan: cutoff)
-      for (id, attempt) in state.attempts {
-        guard let end = attempt.run.finishedAt, end < cutoff else { continue }
-        state.attempts[id]?.saved = [:]
-        state.attempts[id]?.keptLog = nil
-      }
-      var named = Set(state.results.rows.values.flatMap(\.needs))
-      named.formUnion(state.itemResults.rows.values.flatMap(\.needs))
-      named.formUnion(state.attempts.values.flatMap(\.blobs))
-      for (digest, blob) in state.blobs where !named.contains(digest) {
-        report.blobs += 1
-        report.bytes += blob.size
-        state.blobs[digest] = nil
-      }
-      state.collectFingerprints(treeChildren)
-      return report
+  package func collectGarbage(_ request: GarbageRequest) throws(StoreError) -> GarbageReport {
+    if request.isTrial {
+      var trial = current
+      return trial.collectGarbage(request)
     }
+    return try change { state in state.collectGarbage(request) }
   }
 }
 
 extension MemoryState {
+  fileprivate mutating func collectGarbage(_ request: GarbageRequest) -> GarbageReport {
+    var report = collect(olderThan: request.cutoff)
+    if let maximum = request.maximumBytes {
+      let times = (results.rows.values.map(\.result.createdAt) + itemResults.rows.values.map(\.createdAt)).sorted()
+      for step in 1...8 where size(request) > maximum {
+        let place = times.count * step / 8
+        // In the end all that no record holds on to.
+        report.add(collect(olderThan: place < times.count ? times[place] : "~"))
+      }
+      report.keptBytes = size(request)
+    }
+    collectFingerprints(request.treeChildren)
+    return report
+  }
+
+  /// What the contents take as they are kept.
+  private func size(_ request: GarbageRequest) -> UInt64 {
+    blobs.values.reduce(0) { total, blob in
+      total + (blob.inlineContent.map { UInt64($0.count) } ?? request.fileSize(blob.digest))
+    }
+  }
+
+  private mutating func collect(olderThan cutoff: String) -> GarbageReport {
+    var report = GarbageReport()
+    let held = Set(tasks.values.compactMap(\.result)).union(words.rows.values.map(\.result))
+    let open = Set(attempts.values.filter { $0.run.state == .running }.compactMap(\.run.actionKey))
+    report.results = removeResults {
+      $1.result.createdAt < cutoff && !held.contains($0) && !open.contains($1.result.actionKey)
+    }
+    report.results += collectItems(olderThan: cutoff)
+    for (id, attempt) in attempts {
+      guard let end = attempt.run.finishedAt, end < cutoff else { continue }
+      attempts[id]?.saved = [:]
+      attempts[id]?.keptLog = nil
+    }
+    var named = Set(results.rows.values.flatMap(\.needs))
+    named.formUnion(itemResults.rows.values.flatMap(\.needs))
+    named.formUnion(attempts.values.flatMap(\.blobs))
+    for (digest, blob) in blobs where !named.contains(digest) {
+      report.blobs += 1
+      report.bytes += blob.size
+      if blob.inlineContent == nil { report.files.insert(digest) }
+      blobs[digest] = nil
+    }
+    return report
+  }
+
   /// Of what a list, or its journal, names, the newest valid result stays.
   fileprivate mutating func collectItems(olderThan cutoff: String) -> Int {
     var listed: Set<Digest> = []

@@ -134,10 +134,64 @@ struct GarbageContractTests {
     #expect(try store.treeNode(digest("gone")) == nil)
   }
 
+  @Test("the result that a run is about is no garbage", .temporaryFolder, arguments: RecordStoreBackend.all)
+  func restoring(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    let old = step("old", day: 1)
+    try old.run(in: store)
+    let result = try store.newestResult(of: old)
+    try step("new", day: 1).run(in: store)
+    var elsewhere = old
+    elsewhere.key = key("clean", on: "feature")
+    let run = try elsewhere.begin(in: store)
+    #expect(try collect(store).results == 0)
+    var outcome = elsewhere.ending(.completed, .success, exitCode: 0)
+    outcome.restored = result
+    try store.finish(run, with: outcome)
+    #expect(try store.record(elsewhere.key)?.result == result)
+    _ = try store.drop(DropRequest(scope: BranchScope(storageKey: "feature"), now: Time.day(3), by: "me"))
+    #expect(try collect(store).results == 1)
+  }
+
+  @Test(
+    "within a budget the oldest goes first, and what a record holds on to never", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func budget(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    for day in 1...8 {
+      var step = Step("clean", version: "\(day)")
+      step.outputs = ["a": "content \(day)"]
+      step.day = day
+      let run = try step.begin(in: store)
+      var outcome = step.success
+      outcome.blobs = [NewBlob(digest: digest("content \(day)"), size: 9, encoding: .identity, inlineContent: nil)]
+      try store.finish(run, with: outcome)
+    }
+    func collect(_ maximum: UInt64?, isTrial: Bool = false) throws -> GarbageReport {
+      var request = GarbageRequest(cutoff: Time.day(0), fileSize: { _ in 100 }, treeChildren: { _ in [] })
+      (request.maximumBytes, request.isTrial) = (maximum, isTrial)
+      return try store.collectGarbage(request)
+    }
+    func left() throws -> [Int] { try (1...8).filter { try !store.blobs([digest("content \($0)")]).isEmpty } }
+    #expect(try collect(nil).keptBytes == nil)
+    #expect(try collect(800).keptBytes == 800)
+    let trial = try collect(500, isTrial: true)
+    #expect(trial.results == 3 && trial.blobs == 3 && trial.keptBytes == 500)
+    #expect(trial.files == [digest("content 1"), digest("content 2"), digest("content 3")])
+    #expect(try left() == Array(1...8))
+    #expect(try collect(500).files == trial.files)
+    #expect(try left() == Array(4...8))
+    let most = try collect(1)
+    #expect(most.results == 4 && most.keptBytes == 100)
+    #expect(try left() == [8])
+    #expect(try store.record(key("clean"))?.result != nil)
+  }
+
   @Test("a store without anything has no garbage", .temporaryFolder, arguments: RecordStoreBackend.all)
   func empty(backend: RecordStoreBackend) throws {
     let report = try collect(try backend.open())
     #expect(report.results == 0 && report.blobs == 0 && report.bytes == 0)
+    #expect(TemporaryFolder.current.names(in: ".").isEmpty)
   }
 
   @Test(

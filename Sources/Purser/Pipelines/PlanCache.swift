@@ -77,6 +77,21 @@ package final class PlanCache {
     (files, tasks, links, strings) = (header.files, header.tasks, header.links, header.strings)
   }
 
+  /// Whether a file is no whole plan, of whatever version and key.
+  static func isDamaged(at path: ByteString) -> Bool {
+    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    var info = stat()
+    guard fstat(descriptor, &info) == 0, info.st_size >= 72, info.st_size < 1 << 31 else { return true }
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(info.st_size), alignment: 16)
+    defer { bytes.deallocate() }
+    return read(descriptor, bytes.baseAddress, bytes.count) != bytes.count
+      || UInt64(littleEndian: bytes.load(as: UInt64.self)) != magic
+      || UInt64(littleEndian: bytes.load(fromByteOffset: 8, as: UInt64.self))
+        != checksum(UnsafeRawBufferPointer(rebasing: bytes[16...]))
+  }
+
   deinit {
     bytes.deallocate()
   }
