@@ -67,8 +67,13 @@ let package = Package(
     .testTarget(name: "PurserHashingTests", dependencies: ["PurserHashing", "PurserModel"], swiftSettings: settings),
     .testTarget(
       name: "PurserExecutionTests", dependencies: ["PurserExecution", "PurserModel"], swiftSettings: settings),
+    // A record store that every contract test holds beside the real ones; no product has it.
+    .target(
+      name: "PurserMemoryStore", dependencies: ["PurserStore", "PurserModel"], path: "Tests/PurserMemoryStore",
+      swiftSettings: settings),
     .testTarget(
-      name: "PurserSQLiteTests", dependencies: ["PurserSQLite", "PurserStore", "PurserHashing", "PurserModel"],
+      name: "PurserSQLiteTests",
+      dependencies: ["PurserSQLite", "PurserMemoryStore", "PurserStore", "PurserHashing", "PurserModel"],
       swiftSettings: settings),
     .testTarget(
       name: "PurserBlobsTests", dependencies: ["PurserBlobs", "PurserStore", "PurserHashing", "PurserModel"],

@@ -150,16 +150,24 @@ struct ContentStore: Sendable {
   }
 
   /// Calls `body` with a captured output, verified before a byte of it is shown.
-  func withLog<Result>(_ digest: Digest, _ body: (LogContents) throws -> Result) throws -> Result {
-    if let stored = try small(digest) { return try body(.memory(stored)) }
+  ///
+  /// - Parameter known: it, as stored, where it was looked up already.
+  func withLog<Result>(
+    _ digest: Digest, known: (blob: StoredBlob, content: [UInt8])? = nil, _ body: (LogContents) throws -> Result
+  ) throws -> Result {
+    if let stored = try small(digest, known: known) { return try body(.memory(stored)) }
     let file = try TemporaryFile(in: temporaryFolder)
     let size = try copy(digest, to: file.descriptor)
     return try body(.file(descriptor: file.descriptor, size: Int64(size)))
   }
 
   /// A small content, verified; `nil` if it is a large one or not there.
-  func small(_ digest: Digest) throws(StoreError) -> [UInt8]? {
-    guard let stored = try records.inlineContent(digest) else { return nil }
+  func small(
+    _ digest: Digest, known: (blob: StoredBlob, content: [UInt8])? = nil
+  ) throws(StoreError) -> [UInt8]? {
+    var stored = known
+    if stored?.blob.digest != digest { stored = try records.inlineContent(digest) }
+    guard let stored else { return nil }
     return try forgettingIfCorrupt(digest) { () throws(StoreError) in
       try InlineBlob.content(of: stored.blob, stored: stored.content)
     }

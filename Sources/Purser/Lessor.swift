@@ -174,15 +174,24 @@ struct Lessor {
 
 /// Leases that were seen to have expired, and since when they were not renewed.
 final class ExpiredLeases: Sendable {
-  private let seen = Mutex<[Int64: (expiresAt: String, since: MonotonicTime)]>([:])
+  private struct Sight {
+    var token: Int64
+    var expiresAt: String
+    var since: MonotonicTime
+  }
+
+  private let seen = Mutex<[Sight]>([])
 
   /// Whether a lease was seen with just this end for longer than a while.
   func hasStood(_ lease: Lease, longerThan patience: Duration) -> Bool {
     seen.withLock { seen in
-      if let known = seen[lease.token], known.expiresAt == lease.expiresAt {
-        return known.since.duration(to: MonotonicTime.now()) > patience
+      let now = MonotonicTime.now()
+      guard let place = seen.firstIndex(where: { $0.token == lease.token }) else {
+        seen.append(Sight(token: lease.token, expiresAt: lease.expiresAt, since: now))
+        return false
       }
-      seen[lease.token] = (lease.expiresAt, MonotonicTime.now())
+      if seen[place].expiresAt == lease.expiresAt { return seen[place].since.duration(to: now) > patience }
+      seen[place] = Sight(token: lease.token, expiresAt: lease.expiresAt, since: now)
       return false
     }
   }

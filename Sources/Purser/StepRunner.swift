@@ -51,15 +51,18 @@ package struct StepRunner {
     decisionOptions.standardInput = options.standardInput?.digest
     var hasFoundDamage = false
     var joined: Joined?
+    var isFirst = true
     while true {
-      let assessment = try cache.assess(spec, decisionOptions)
+      let known = try isFirst ? lookUp(spec) : nil
+      isFirst = false
+      let assessment = try cache.assess(spec, decisionOptions, known: known?.records)
       let whileHeld = { (holder: Lessor.Holder) in follow(holder, of: spec, &joined) }
       switch assessment.decision {
       case .fresh(let record):
         cache.saveStatCache()
         guard let result = record.result else { continue }
         let event = StepEvent.fresh(task: spec.id, savedMicroseconds: result.durationMicroseconds)
-        if let code = try deliver(result, of: spec, options, event, joined) { return code }
+        if let code = try deliver(result, of: spec, options, event, joined, known) { return code }
         giveUp(&decisionOptions, &hasFoundDamage)
       case .restore(let result, let reasons):
         do throws(PurserError) {
@@ -96,6 +99,40 @@ package struct StepRunner {
         return execute(spec, options, attempt)
       }
     }
+  }
+
+  // MARK: Keeping hits
+
+  /// What is known of a step before it is decided about.
+  private struct Known {
+    var place: KeptHit.Place
+    var mark: StoreMark
+    var records: [TaskRecord?]
+    /// Where the records are from, if not from the store.
+    var kept: KeptHit?
+  }
+
+  /// The step's records as they were kept, else as the store has them; `nil` where nothing can be kept now.
+  private func lookUp(_ spec: TaskSpec) throws(PurserError) -> Known? {
+    guard let mark = cache.records.mark() else { return nil }
+    let place = KeptHit.Place(spec, in: cache.project)
+    do {
+      try StoreFolder.check(cache.project.store)
+      if let kept = KeptHit(at: place, mark: mark) {
+        return Known(place: place, mark: mark, records: kept.records, kept: kept)
+      }
+      return Known(place: place, mark: mark, records: try cache.records(of: spec), kept: nil)
+    } catch {
+      throw PurserError(error)
+    }
+  }
+
+  /// Keeps what made a step fresh, if nobody has written to the store since it was looked up.
+  private func keep(_ known: Known, _ result: ActionResult) {
+    var kept = KeptHit(mark: known.mark, records: known.records, log: nil)
+    if let log = result.log { kept.log = (try? cache.records.inlineContent(log)) ?? nil }
+    guard cache.records.mark() == known.mark else { return }
+    kept.save(at: known.place)
   }
 
   // MARK: Joining
@@ -137,15 +174,17 @@ package struct StepRunner {
   /// Prints what the recorded run printed, and returns the exit code; `nil` if that is damaged, and forgotten where that
   /// was possible: the decision has to be made again.
   private func deliver(
-    _ result: ActionResult, of spec: TaskSpec, _ options: Options, _ event: StepEvent, _ joined: Joined?
+    _ result: ActionResult, of spec: TaskSpec, _ options: Options, _ event: StepEvent, _ joined: Joined?,
+    _ known: Known? = nil
   ) throws(PurserError) -> Int32? {
     let joined = joined.flatMap { $0.holder.made(result) ? $0 : nil }
     do {
       if let log = result.log {
-        try cache.contents.withLog(log) { log in
+        try cache.contents.withLog(log, known: known?.kept?.log) { log in
           if let joined { try joined.follower?.finish(log, show) } else { try LogReplay.replay(log) }
         }
       }
+      if let known, known.kept == nil { keep(known, result) }
     } catch let error as StoreError where error.code == .corrupt {
       report(.warning(error.message))
       return nil

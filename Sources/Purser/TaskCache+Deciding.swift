@@ -51,14 +51,21 @@ extension TaskCache {
   }
 
   /// Decides about a task whose declaration was admitted.
-  package func assess(_ spec: TaskSpec, _ options: DecisionOptions) throws(PurserError) -> Assessment {
-    try assess(spec, options, sight: nil)
+  ///
+  /// - Parameter known: the records of the task and of those that it comes after, where they were looked up already.
+  package func assess(
+    _ spec: TaskSpec, _ options: DecisionOptions, known: [TaskRecord?]? = nil
+  ) throws(PurserError) -> Assessment {
+    try assess(spec, options, sight: nil, known: known)
   }
 
   /// As ``assess(_:_:)``, by way of what a plan looked up for all its tasks at once.
-  func assess(_ spec: TaskSpec, _ options: DecisionOptions, sight: Sight?) throws(PurserError) -> Assessment {
+  func assess(
+    _ spec: TaskSpec, _ options: DecisionOptions, sight: Sight?, known: [TaskRecord?]? = nil
+  ) throws(PurserError) -> Assessment {
     do {
-      let (survey, record, pending) = try look(at: spec, standardInput: options.standardInput, sight: sight)
+      let (survey, record, pending) = try look(
+        at: spec, standardInput: options.standardInput, sight: sight, known: known)
       var assessment = Assessment(
         decision: .run([.neverRan]), survey: survey, record: record, standardInput: options.standardInput,
         newestResult: nil, outputs: nil)
@@ -92,7 +99,7 @@ extension TaskCache {
 
   /// Everything that the task is made from, its record, and the upstream tasks without a standing result.
   func look(
-    at spec: TaskSpec, standardInput: Digest?, sight: Sight? = nil
+    at spec: TaskSpec, standardInput: Digest?, sight: Sight? = nil, known: [TaskRecord?]? = nil
   ) throws -> (survey: Survey, record: TaskRecord?, pending: [String]) {
     let record: TaskRecord?
     let upstream: [String: Surveyor.UpstreamState]
@@ -102,7 +109,7 @@ extension TaskCache {
       upstream = sight.upstream
       pending = spec.upstream.filter { sight.upstream[$0] == nil }
     } else {
-      let records = try records.records(for: [key(spec.id)] + spec.upstream.map { key($0) })
+      let records = try known ?? records(of: spec)
       record = records[0]
       (upstream, pending) = try upstreamStates(of: spec, records.dropFirst())
     }
@@ -112,6 +119,11 @@ extension TaskCache {
     let survey = try surveyor.survey(spec)
     guard spec.dependencyFile != nil else { return (survey, record, pending) }
     return (try matching(survey, record, spec), record, pending)
+  }
+
+  /// The records of a task and of those that it comes after.
+  func records(of spec: TaskSpec) throws(StoreError) -> [TaskRecord?] {
+    try records.records(for: [key(spec.id)] + spec.upstream.map { key($0) })
   }
 
   /// Follows code, as it is now.

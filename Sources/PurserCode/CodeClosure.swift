@@ -40,6 +40,16 @@ package struct CodeClosure: Sendable {
       self.message = message
     }
 
+    /// In order, each once.
+    static func sorted(_ remarks: [Remark]) -> [Remark] {
+      var sorted: [Remark] = []
+      for remark in remarks.sorted(by: { ($0.path, $0.line, $0.message) < ($1.path, $1.line, $1.message) })
+      where sorted.last != remark {
+        sorted.append(remark)
+      }
+      return sorted
+    }
+
     /// What a scanner says of a file, with what to do about it.
     init(_ remark: References.Remark, in path: ByteString) {
       let isAboutReading = remark.message.hasPrefix("has a syntax error")

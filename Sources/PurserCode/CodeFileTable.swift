@@ -29,7 +29,13 @@ final class CodeFileTable {
   private let root: ByteString
   private let hasher: FileHasher
   private let summaries: SummaryCache
-  private var numbers: [ByteString: Int] = [:]
+  /// Where there are many; a few are found by looking through them (see <doc:HotPath>).
+  private var index: Index?
+
+  private final class Index {
+    var numbers: [ByteString: Int] = [:]
+  }
+
   private(set) var files: [File] = []
   private var isLoaded: [Bool] = []
   /// Counts the files whose language came to be known after they had been looked at.
@@ -47,7 +53,7 @@ final class CodeFileTable {
   ///   - language: as who uses it takes it; the first who knows decides.
   ///   - content: as it was looked at, if it was.
   func number(of path: ByteString, language: Language.Guess, isLink: Bool, content: FileDigest? = nil) -> Int {
-    if let number = numbers[path] {
+    if let number = known(path) {
       // Declared as a file of no known language, and now somebody reads it as one.
       if case .known(let known) = language, files[number].language == nil {
         files[number].language = known
@@ -64,10 +70,20 @@ final class CodeFileTable {
     case .unknown: file.isLanguageOpen = true
     case .none: break
     }
-    numbers[path] = files.count
     files.append(file)
     isLoaded.append(false)
+    if files.count > 16, index == nil {
+      index = Index()
+      for (number, file) in files.enumerated() { index?.numbers[file.path] = number }
+    } else {
+      index?.numbers[path] = files.count - 1
+    }
     return files.count - 1
+  }
+
+  private func known(_ path: ByteString) -> Int? {
+    if let index { return index.numbers[path] }
+    return files.firstIndex { $0.path == path }
   }
 
   /// Digests and scans what was not yet, on all processors.

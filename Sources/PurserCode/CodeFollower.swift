@@ -11,7 +11,8 @@ package final class CodeFollower {
   let folders: FolderTable
   /// Made when functions are first asked for.
   private(set) lazy var outlines = PythonOutlineTable(root: root, hasher: hasher, summaries: summaries, files: files)
-  private var resolvers: [[ByteString]: UseResolver] = [:]
+  /// A list, not a dictionary, whose type alone would cost a hit 170,000 instructions; there are few.
+  private var resolvers: [(key: [ByteString], resolver: UseResolver)] = []
 
   /// - Parameter root: the project's root, absolute.
   package init(root: ByteString, hasher: FileHasher, summaries: SummaryCache) {
@@ -54,7 +55,8 @@ package final class CodeFollower {
     var roots: [Int] = []
     var found: [Int] = []
     private var isReached: [Bool] = []
-    var remarks: Set<CodeClosure.Remark> = []
+    /// Some of them more than once.
+    var remarks: [CodeClosure.Remark] = []
 
     init(folders: [Int]) { self.folders = folders }
 
@@ -86,12 +88,12 @@ package final class CodeFollower {
       func reach(_ resolution: UseResolver.Resolution, from path: ByteString) {
         walk.folders += resolution.folders
         for remark in resolution.remarks {
-          walk.remarks.insert(CodeClosure.Remark(path: path, line: 0, message: remark))
+          walk.remarks.append(CodeClosure.Remark(path: path, line: 0, message: remark))
         }
         for number in resolution.files where walk.reach(number) {
           if skips(files.files[number].path) {
             let left = files.files[number].path.printable
-            walk.remarks.insert(
+            walk.remarks.append(
               CodeClosure.Remark(
                 path: path, line: 0, message: "uses '\(left)', which is left out: an output, or excluded"))
           } else {
@@ -104,7 +106,7 @@ package final class CodeFollower {
       for number in frontier {
         let file = files.files[number]
         guard let language = file.language else { continue }
-        for remark in file.remarks { walk.remarks.insert(CodeClosure.Remark(remark, in: file.path)) }
+        for remark in file.remarks { walk.remarks.append(CodeClosure.Remark(remark, in: file.path)) }
         if isFirst, language == .python {
           var resolution = UseResolver.Resolution()
           resolver.packageFiles(above: file.path, &resolution)
@@ -141,7 +143,7 @@ package final class CodeFollower {
     closure.files = walk.found.compactMap(file)
     closure.roots = walk.roots.compactMap(file).filter { $0.language != nil }
     closure.folders = Set(walk.folders).compactMap { folders.closureFolder($0) }.sorted { $0.path < $1.path }
-    closure.remarks = walk.remarks.sorted { ($0.path, $0.line, $0.message) < ($1.path, $1.line, $1.message) }
+    closure.remarks = CodeClosure.Remark.sorted(walk.remarks)
     return closure
   }
 
@@ -158,11 +160,11 @@ package final class CodeFollower {
       startFolders.append(start.path.parentPath)
     }
     let key = search + [request.workingDirectory, "/"] + startFolders
-    if let resolver = resolvers[key] { return resolver }
+    if let known = resolvers.first(where: { $0.key == key }) { return known.resolver }
     let resolver = UseResolver(
       files: files, folders: folders, searchFolders: search, workingDirectory: request.workingDirectory,
       startFolders: startFolders)
-    resolvers[key] = resolver
+    resolvers.append((key, resolver))
     return resolver
   }
 
@@ -222,7 +224,7 @@ package final class CodeFollower {
     }
     if found.isEmpty {
       let problem = isOutside ? "which is outside of the project" : "which is not there"
-      walk.remarks.insert(
+      walk.remarks.append(
         CodeClosure.Remark(
           path: file, line: 0,
           message: "adds '\(path.printable)' to sys.path, \(problem); declare with --code what is used there"))

@@ -19,7 +19,7 @@ extension PythonReach {
     reach.files.sort { $0.path < $1.path }
     let consulted = Set(walk.folders).union(places.consulted)
     reach.folders = consulted.compactMap { follower.folders.closureFolder($0) }.sorted { $0.path < $1.path }
-    reach.remarks = walk.remarks.sorted { ($0.path, $0.line, $0.message) < ($1.path, $1.line, $1.message) }
+    reach.remarks = CodeClosure.Remark.sorted(walk.remarks)
     return reach
   }
 

@@ -143,7 +143,7 @@ final class PythonReach {
   }
 
   func remark(_ path: ByteString, _ line: Int, _ message: String) {
-    walk.remarks.insert(CodeClosure.Remark(path: path, line: line, message: message))
+    walk.remarks.append(CodeClosure.Remark(path: path, line: line, message: message))
   }
 
   /// Notes what was asked for an answer, and gives the files that it names.
@@ -214,7 +214,7 @@ final class PythonReach {
         remark(file.path, reason.line, reason.message + ": every byte of the file counts")
       }
     }
-    for remark in remarks { walk.remarks.insert(CodeClosure.Remark(remark, in: file.path)) }
+    for remark in remarks { walk.remarks.append(CodeClosure.Remark(remark, in: file.path)) }
     for use in file.uses {
       guard case .searchFolder(let path, let base) = files.uses.uses[use] else { continue }
       addedFolders += follower.searchFolders(path, base, file.path, request, &walk)

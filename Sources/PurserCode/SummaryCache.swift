@@ -40,6 +40,7 @@ package final class SummaryCache: Sendable {
     var new: [Key: [UInt8]] = [:]
     /// Of this process, already in the file.
     var saved: [Key: [UInt8]] = [:]
+    /// What was asked of a file that is going to be written anew.
     var used: Set<Key> = []
   }
 
@@ -59,7 +60,7 @@ package final class SummaryCache: Sendable {
       if let known = state.new[key] ?? state.saved[key] { return known }
       open(&state)
       guard let found = state.file?.summary(kind.rawValue, digest) else { return nil }
-      state.used.insert(key)
+      if state.file?.mustBeReplaced == true { state.used.insert(key) }
       return found
     }
   }

@@ -99,10 +99,10 @@ final class RecordDatabase {
   ) throws(StoreError) -> Result {
     if reader == nil, writer == nil, let result = try readSnapshot(body) { return result }
     guard let connection = try reading() else { return missing }
-    try connection.execute("BEGIN")
+    try connection.run("BEGIN", [])
     do throws(StoreError) {
       let result = try body(connection)
-      try connection.execute("COMMIT")
+      try connection.run("COMMIT", [])
       return result
     } catch {
       try? connection.execute("ROLLBACK")

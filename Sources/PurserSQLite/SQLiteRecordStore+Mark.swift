@@ -2,7 +2,7 @@ import Glibc
 import PurserModel
 package import PurserStore
 
-extension SQLiteRecordStore: MarkedStore {
+extension SQLiteRecordStore {
   package func mark() -> StoreMark? {
     (try? locked { database throws(StoreError) in database.mark() }) ?? nil
   }
@@ -41,6 +41,8 @@ extension RecordDatabase {
       }
       for value in [modified, changed] { writer.append(littleEndian: UInt64(bitPattern: value)) }
     }
+    // A version that knows another schema may read its records otherwise.
+    writer.append(littleEndian: UInt64(Migration.current))
     guard Generation.current(gateAt: gatePath) == generation else { return nil }
     return StoreMark(bytes: writer.bytes)
   }

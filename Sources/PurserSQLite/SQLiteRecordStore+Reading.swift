@@ -19,11 +19,12 @@ extension SQLiteRecordStore {
 
     """
 
+  private static let recordOfTask = recordColumns + "WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?"
+
   package func records(for keys: [TaskKey]) throws(StoreError) -> [TaskRecord?] {
     try read(else: Array(repeating: nil, count: keys.count)) { connection throws(StoreError) in
       var found: [TaskRecord?] = []
-      var statement = try connection.statement(
-        Self.recordColumns + "WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?")
+      var statement = try connection.statement(Self.recordOfTask)
       for key in keys {
         try statement.bind(key.values)
         found.append(try statement.step() ? Self.record(statement) : nil)

@@ -273,6 +273,9 @@ extension SQLiteRecordStore {
     of run: OpenRun, _ outcome: RunOutcome, _ connection: Connection
   ) throws(StoreError) -> Int64? {
     if let restored = outcome.restored {
+      guard try connection.integer("SELECT 1 FROM action_results WHERE id = ?", [.integer(restored.id)]) != nil else {
+        throw StoreError(.corrupt, "the result of task '\(run.key.task)' vanished from the store while it was put back")
+      }
       try recordVouch(of: run, outcome, for: restored.id, connection)
       return restored.id
     }

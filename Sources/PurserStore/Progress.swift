@@ -6,7 +6,8 @@ public protocol ProgressStore: Sendable {
   func subtasks(of key: TaskKey) throws(StoreError) -> [Subtask]
 
   /// Sets the list of a task's items, with their state, in one durable transaction: bins and `subtask_count` are
-  /// replaced, the journal is emptied. Makes the task's record if there is none. With a run, its leases must stand.
+  /// replaced, the journal is emptied. Makes the task's record if there is none. With a run, its leases must stand. An
+  /// item that failed is kept without an end; one that was started and has an end is done.
   func setSubtasks(_ subtasks: [Subtask], of key: TaskKey, under run: OpenRun?) throws(StoreError)
 
   /// Appends what happened to items, in one durable transaction, with what they made. With a run, its leases must

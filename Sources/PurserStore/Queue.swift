@@ -2,7 +2,8 @@ public import PurserModel
 
 /// Work that is queued for workers. Every change is one transaction, with an event of what it was.
 public protocol QueueStore: Sendable {
-  /// Queues work, all of it or none, durably; returns its numbers. O(log of the queue) for each.
+  /// Queues work, all of it or none, durably; returns its numbers. Throws for what is out of the bounds that
+  /// ``WorkRequest`` names. O(log of the queue) for each.
   func enqueue(_ requests: [WorkRequest], now: String, by author: String) throws(StoreError) -> EnqueueOutcome
 
   /// Claims the next piece of work: by priority, then by age. The claim is a lease on that piece; `nil` where nothing is
@@ -49,7 +50,7 @@ public protocol QueueStore: Sendable {
   /// Whether work of a type can be queued; all versions for `nil`. Returns how many changed.
   func setActive(_ isActive: Bool, type: String, version: String?, now: String) throws(StoreError) -> Int
 
-  /// Registers a worker.
+  /// Registers a worker; throws where there is one of that name, which is given once for good.
   func register(_ worker: WorkerRecord) throws(StoreError)
 
   /// Says that a worker is there, and how it is.

@@ -4,7 +4,7 @@ public import PurserModel
 ///
 /// Implementations are safe to use from several threads, and from several processes on one store. Every write is
 /// atomic. All operations throw ``StoreError``.
-public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, AcceptanceStore, QueueStore,
+public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, AcceptanceStore, QueueStore, MarkedStore,
   Sendable
 {
   /// The records of these tasks, in their order; `nil` for one without. O(keys), one transaction.
@@ -22,7 +22,8 @@ public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, Acce
   /// The results of each action that are not marked invalid, newest first.
   func results(for actionKeys: [Digest]) throws(StoreError) -> [Digest: [ActionResult]]
 
-  /// The whole keys of valid results of actions with this key of what is declared, newest first, at most `limit`.
+  /// The whole keys of the newest `limit` valid results of actions with this key of what is declared: newest first, each
+  /// once.
   func actionKeys(declaredAs key: Digest, limit: Int) throws(StoreError) -> [Digest]
 
   /// The last declaration of a task, as JSON text.
@@ -41,8 +42,8 @@ public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, Acce
   func inlineContent(_ digest: Digest) throws(StoreError) -> (blob: StoredBlob, content: [UInt8])?
 
   /// Takes leases and opens a run under them, in one transaction. If any lease is held, or the task's last run is
-  /// another or in another state than the caller knows of, or there is a newer result, no run is opened. Leases in `replacing` are removed first,
-  /// if they still carry that token.
+  /// another or in another state than the caller knows of, or there is a newer result, no run is opened. Leases in
+  /// `replacing` are removed first, if they still carry that token.
   func begin(_ run: NewRun, replacing tokens: [Int64]) throws(StoreError) -> BeginOutcome
 
   /// The leases that are held under these names.
@@ -59,7 +60,8 @@ public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, Acce
 
   /// Closes a run: history, task record, result, blobs and leases, in one durable transaction. Throws `leaseLost`, and
   /// writes nothing, if a lease is no longer this run's. Returns the mark that was made while it ran: its result is void
-  /// then on this storage key.
+  /// then on this storage key. Throws `corrupt`, and writes nothing, where a content that its result needs, or the result
+  /// that it put back, is not in the store.
   ///
   /// Without `isDurable`, a killed process loses nothing of it, but a power cut may, until the next ``sync()``.
   @discardableResult

@@ -18,3 +18,11 @@ public protocol MarkedStore: Sendable {
   /// Whether everything written since a mark was written by this object.
   func hasOnlyOwnWrites(since mark: StoreMark) -> Bool
 }
+
+extension MarkedStore {
+  /// A store that cannot tell: nothing derived from it is kept.
+  public func mark() -> StoreMark? { nil }
+
+  /// See ``mark()``.
+  public func hasOnlyOwnWrites(since mark: StoreMark) -> Bool { false }
+}

@@ -42,25 +42,6 @@ struct ConcurrencyTests {
     #expect(try database.rows("PRAGMA foreign_key_check", columns: 3) == [])
   }
 
-  @Test("one task is begun by one of many at a time", .temporaryFolder)
-  func oneOwner() throws {
-    let folder = TemporaryFolder.current("store")
-    let opened = Atomic<Int>(0)
-    let failures = Mutex<[String]>([])
-    DispatchQueue.concurrentPerform(iterations: 8) { thread in
-      do {
-        let store = SQLiteRecordStore(directory: folder, isDurable: false, now: { Time.day(1) })
-        if case .opened = try store.begin(Step("clean").newRun, replacing: []) { opened.add(1, ordering: .relaxed) }
-      } catch {
-        failures.withLock { $0.append("\(error)") }
-      }
-    }
-    #expect(failures.withLock { $0 } == [])
-    let count = opened.load(ordering: .relaxed)
-    #expect(count == 1)
-    #expect(try Database().count("task_runs") == 1)
-  }
-
   @Test("a reader sees one moment, whatever others write", .temporaryFolder)
   func snapshot() throws {
     let (reader, writer) = (try openSQLite(), try openSQLite())

@@ -7,6 +7,24 @@ import Testing
 
 @Suite("kptn's tables")
 struct KptnSchemaTests {
+  @Test("a record that kptn's client replaces takes what was accepted with it", .temporaryFolder)
+  func replacedByKptn() throws {
+    let store = try openSQLite()
+    let (ran, changed) = (Step("clean", version: "1"), Step("clean", version: "2"))
+    try ran.run(in: store)
+    try changed.accepting(try store.newestResult(of: ran), in: store)
+    let database = try Database()
+    #expect(try database.rows("PRAGMA foreign_key_check", columns: 3) == [])
+    try database.connection.execute("PRAGMA foreign_keys = ON")
+    try database.connection.execute(
+      """
+      INSERT OR REPLACE INTO tasks (storage_key, pipeline, task_id, status, created_at, updated_at)
+      VALUES ('main', 'penguins', 'clean', 'SUCCESS', 'now', 'now')
+      """)
+    #expect(try database.count("acceptances") == 0)
+    #expect(try store.acceptedResult(for: changed.actionKey, of: ran.key) == nil)
+  }
+
   /// The SQL of kptn's own schema document (seed 0), unchanged.
   static let seed = """
     CREATE TABLE tasks (

@@ -3,8 +3,6 @@ import PurserModel
 import PurserStore
 import Testing
 
-@testable import PurserSQLite
-
 /// Marks beside runs that are under way, and marks that are taken back.
 @Suite("Record store contract: marks")
 struct MarkContractTests {
@@ -50,9 +48,11 @@ struct MarkContractTests {
     #expect(try store.record(other.key)?.invalidation == nil)
   }
 
-  @Test("a run that fails, or puts back what is void, tells of the mark as it is", .temporaryFolder)
-  func otherEnds() throws {
-    let store = try RecordStoreBackend.all[0].open()
+  @Test(
+    "a run that fails, or puts back what is void, tells of the mark as it is", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func otherEnds(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
     let step = Step("clean")
     try step.run(in: store)
     let result = try store.newestResult(of: step)
@@ -174,9 +174,11 @@ struct MarkContractTests {
     #expect(try mayPutBack(new))
   }
 
-  @Test("so it does for items, of the task that has put them back and of the one that made them", .temporaryFolder)
-  func itemsFromElsewhere() throws {
-    let store = try RecordStoreBackend.all[0].open()
+  @Test(
+    "so it does for items, of the task that has put them back and of the one that made them", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func itemsFromElsewhere(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
     let other = Step("map", pipeline: "other")
     let open = try other.begin(in: store)
     try store.setSubtasks([Subtask(index: 0, key: "0"), Subtask(index: 1, key: "1")], of: other.key, under: open)
@@ -202,9 +204,11 @@ struct MarkContractTests {
     #expect(try store.itemResults(for: wanted, of: key("map", on: "new")).count == 2)
   }
 
-  @Test("tasks whose names are the same but for their bytes are two tasks", .temporaryFolder, arguments: [false, true])
-  func bytes(allKeys: Bool) throws {
-    let store = try RecordStoreBackend.all[0].open()
+  @Test(
+    "tasks whose names are the same but for their bytes are two tasks", .temporaryFolder,
+    arguments: RecordStoreBackend.all, [false, true])
+  func bytes(backend: RecordStoreBackend, allKeys: Bool) throws {
+    let store = try backend.open()
     let keys = [key("\u{e9}"), key("e\u{301}")]
     for key in keys { try Step(key.task).run(in: store) }
     #expect(try store.invalidate([keys[0]], allKeys: allKeys).count == 1)
@@ -216,9 +220,11 @@ struct MarkContractTests {
     #expect(try keys.map { try store.record($0)?.invalidation } == [nil, nil])
   }
 
-  @Test("items that another task has done the same are void on all keys too", .temporaryFolder)
-  func sharedItems() throws {
-    let store = try RecordStoreBackend.all[0].open()
+  @Test(
+    "items that another task has done the same are void on all keys too", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func sharedItems(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
     for task in ["map", "twin", "other"] {
       try store.setSubtasks([Subtask(index: 0, key: "0")], of: key(task), under: nil)
       let made = NewItemResult(manifest: Step("x").manifest, data: task, durationMicroseconds: 1, blobs: [])
@@ -272,9 +278,11 @@ struct MarkContractTests {
     #expect(try store.invalidationHorizons(for: [step.key]) == [:])
   }
 
-  @Test("a run that was under way counts once the mark is taken back", .temporaryFolder, arguments: [false, true])
-  func takeBackBeside(isEarly: Bool) throws {
-    let store = try RecordStoreBackend.all[0].open()
+  @Test(
+    "a run that was under way counts once the mark is taken back", .temporaryFolder,
+    arguments: RecordStoreBackend.all, [false, true])
+  func takeBackBeside(backend: RecordStoreBackend, isEarly: Bool) throws {
+    let store = try backend.open()
     let step = Step("clean")
     let open = try step.begin(in: store)
     _ = try store.invalidate([step.key])
@@ -375,9 +383,11 @@ struct MarkContractTests {
     #expect(try valid() == [last.id, last.id - 1, last.id - 2])
   }
 
-  @Test("an item that failed stays void when a mark on all keys is taken back", .temporaryFolder)
-  func failedItem() throws {
-    let store = try RecordStoreBackend.all[0].open()
+  @Test(
+    "an item that failed stays void when a mark on all keys is taken back", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func failedItem(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
     let task = key("map")
     try store.setSubtasks([Subtask(index: 0, key: "0")], of: task, under: nil)
     let made = NewItemResult(manifest: Step("x").manifest, data: "1", durationMicroseconds: 1, blobs: [])
@@ -393,9 +403,10 @@ struct MarkContractTests {
 
   // MARK: Trials, traces, history
 
-  @Test("a trial tells the same and changes nothing", .temporaryFolder, arguments: [false, true])
-  func trial(allKeys: Bool) throws {
-    let store = try openSQLite()
+  @Test(
+    "a trial tells the same and changes nothing", .temporaryFolder, arguments: RecordStoreBackend.all, [false, true])
+  func trial(backend: RecordStoreBackend, allKeys: Bool) throws {
+    let store = try backend.open()
     for storageKey in ["main", "feature"] {
       try Step("load", on: storageKey).run(in: store)
       var step = Step("clean", on: storageKey)
@@ -403,12 +414,14 @@ struct MarkContractTests {
       try step.run(in: store)
     }
     func state() throws -> [String] {
-      let tables = [
-        "invalidations", "earlier_invalidations", "all_keys_marks", "void_results", "task_events", "action_results",
+      let keys = try store.taskKeys(storageKey: nil, pipeline: nil, includesTraces: true)
+      let results = try store.results(for: [Step("load").actionKey, Step("clean").actionKey])
+      return [
+        "\(try store.records(storageKey: nil, pipeline: nil))",
+        "\(try store.events(matching: EventFilter(limit: 999)))",
+        "\(keys.map { "\($0)" })", "\(results.sorted { $0.key < $1.key })",
+        "\(try store.invalidationHorizons(for: keys).sorted { $0.key < $1.key })",
       ]
-      return try tables.flatMap { table in
-        try Database().rows("SELECT * FROM \(table)", columns: table == "action_results" ? 12 : 2)
-      }
     }
     var request = InvalidationRequest(keys: [key("load")], includesDownstream: true, allKeys: allKeys, mark: mark)
     request.isTrial = true
@@ -423,18 +436,22 @@ struct MarkContractTests {
     #expect(try state() == marked)
     #expect(Set(tried.map(\.key)) == Set(trial))
     #expect(try store.takeBack([key("load")], downstream: true, allKeys: allKeys) == tried)
-    #expect(try Database().count("invalidations") == 0)
-    #expect(try Database().count("all_keys_marks") == 0)
-    #expect(try Database().count("void_results") == 0)
+    #expect(try store.records(storageKey: nil, pipeline: nil).allSatisfy { $0.invalidation == nil })
+    #expect(try store.invalidationHorizons(for: trial) == [:])
+    #expect(try store.results(for: [Step("load").actionKey])[Step("load").actionKey]?.count == 2)
   }
 
-  @Test("results whose records are gone can be marked on all keys", .temporaryFolder)
-  func traces() throws {
-    let store = try openSQLite()
+  @Test("results whose records are gone can be marked on all keys", .temporaryFolder, arguments: RecordStoreBackend.all)
+  func traces(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
     let step = Step("clean", on: "gone")
     try step.run(in: store)
-    let database = try Database()
-    try database.connection.execute("PRAGMA foreign_keys = ON; DELETE FROM tasks")
+    func drop() throws {
+      let outcome = try store.drop(
+        DropRequest(scope: BranchScope(storageKey: "gone"), now: Time.day(1), by: "me@here"))
+      #expect(outcome == .dropped(BranchCounts(pipelines: ["penguins"], tasks: 1)))
+    }
+    try drop()
     #expect(try store.taskKeys(storageKey: nil, pipeline: nil, includesTraces: false) == [])
     #expect(try store.taskKeys(storageKey: nil, pipeline: "penguins", includesTraces: true) == [step.key])
     #expect(try store.taskKeys(storageKey: "main", pipeline: nil, includesTraces: true) == [])
@@ -443,7 +460,8 @@ struct MarkContractTests {
     #expect(try store.invalidate([key("clean")], allKeys: true) == ["gone/clean"])
     #expect(try store.results(for: [step.actionKey]) == [:])
     // Even where the mark's own rows went with their storage key.
-    try database.connection.execute("DELETE FROM invalidations")
+    try Step("other", on: "gone").run(in: store)
+    try drop()
     #expect(try store.takeBack([key("clean")], allKeys: true).map(\.key) == [step.key])
     #expect(try store.results(for: [step.actionKey]).count == 1)
   }
@@ -465,27 +483,27 @@ struct MarkContractTests {
     #expect(try names(nil, nil).count == 4)
   }
 
-  @Test("history tells of the mark and of its taking back", .temporaryFolder)
-  func events() throws {
-    let store = try openSQLite()
+  @Test("history tells of the mark and of its taking back", .temporaryFolder, arguments: RecordStoreBackend.all)
+  func events(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
     try Step("clean").run(in: store)
     _ = try store.invalidate([key("clean")], allKeys: true)
     _ = try store.takeBack([key("clean")], allKeys: true)
+    var filter = EventFilter(limit: 9)
+    filter.types = ["INVALIDATED", "REVALIDATED"]
     #expect(
-      try Database().rows(
-        """
-        SELECT event_type, timestamp, actor, event_data FROM task_events WHERE event_type LIKE '%VALIDATED'
-        ORDER BY event_id
-        """, columns: 4) == [
-          #"INVALIDATED|\#(Time.day(2))|me@here|{"why":"because","allKeys":true}"#,
-          #"REVALIDATED|\#(Time.day(8))|you@there|{"why":"by mistake","allKeys":true,"mark":{"at":"\#(Time.day(2))","#
-            + #""by":"me@here","why":"because"}}"#,
-        ])
+      try store.events(matching: filter).map { "\($0.type)|\($0.time)|\($0.actor ?? "")|\($0.data ?? "")" } == [
+        #"INVALIDATED|\#(Time.day(2))|me@here|{"why":"because","allKeys":true}"#,
+        #"REVALIDATED|\#(Time.day(8))|you@there|{"why":"by mistake","allKeys":true,"mark":{"at":"\#(Time.day(2))","#
+          + #""by":"me@here","why":"because"}}"#,
+      ])
   }
 
-  @Test("a record that a mark on all keys voids without a mark of its own tells who and why", .temporaryFolder)
-  func named() throws {
-    let store = try openSQLite()
+  @Test(
+    "a record that a mark on all keys voids without a mark of its own tells who and why", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func named(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
     let step = Step("clean")
     var twin = Step("twin", pipeline: "other")
     twin.components = step.components

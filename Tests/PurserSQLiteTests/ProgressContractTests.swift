@@ -45,6 +45,23 @@ struct ProgressContractTests {
   }
 
   @Test(
+    "an item that failed has no end, and one that has an end is done", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func ends(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    var list = items(4)
+    let states: [Subtask.Status?] = [.failed, .running, .done, nil]
+    for (index, status) in states.enumerated() {
+      (list[index].status, list[index].endTime, list[index].error) = (status, Time.day(2), "e")
+    }
+    try store.setSubtasks(list, of: step.key, under: nil)
+    let found = try store.subtasks(of: step.key)
+    #expect(found.map(\.status) == [.failed, .done, .done, nil])
+    #expect(found.map(\.endTime) == [nil, Time.day(2), Time.day(2), Time.day(2)])
+    #expect(found.map(\.error) == ["e", nil, "e", "e"])
+  }
+
+  @Test(
     "what happened shows at once, to everybody, and folding changes nothing", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func events(backend: RecordStoreBackend) throws {

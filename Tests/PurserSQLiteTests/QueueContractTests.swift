@@ -196,6 +196,25 @@ struct QueueContractTests {
     #expect(try store.record(key("clean"))?.lastRun == open.id)
   }
 
+  @Test(
+    "work that is out of bounds is refused, with what came beside it", .temporaryFolder,
+    arguments: RecordStoreBackend.all, 0..<7)
+  func bounds(backend: RecordStoreBackend, number: Int) throws {
+    let store = try backend.open()
+    var request = Queue.request("a")
+    switch number {
+    case 0: request.priority = 1001
+    case 1: request.priority = -1001
+    case 2: request.maximumAttempts = 0
+    case 3: request.maximumAttempts = 1001
+    case 4: request.dedupeKey = "short"
+    case 5: request.timeoutMilliseconds = 0
+    default: request.configuration = "{"
+    }
+    #expect(throws: StoreError.self) { try store.queue(Queue.request("fine"), request) }
+    #expect(try store.work(matching: WorkFilter()).isEmpty)
+  }
+
   @Test("types are registered once for each version", .temporaryFolder, arguments: RecordStoreBackend.all)
   func types(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -225,6 +244,7 @@ struct QueueContractTests {
     #expect(try store.workers().first?.lastHeartbeat == Time.day(2))
     try store.heartbeat("w1", .lost, now: Time.day(5))
     let lost = try #require(try store.workers().first)
+    #expect(throws: StoreError.self) { try store.register(Queue.worker()) }
     #expect(lost.status == .lost && lost.lastHeartbeat == Time.day(2) && lost.slots == 2 && lost.startTime == 3)
   }
 

@@ -183,6 +183,37 @@ struct RecordContractTests {
   }
 
   @Test(
+    "a result that was forgotten while it was put back is not recorded", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func forgottenMeanwhile(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    var step = Step("clean")
+    step.outputs = ["a": "A"]
+    try step.run(in: store)
+    let result = try store.newestResult(of: step)
+    try store.forgetBlob(digest("A"))
+    #expect(code { try step.restore(result, in: store) } == .corrupt)
+    #expect(try store.record(step.key)?.status == .running)
+  }
+
+  @Test(
+    "keys by what is declared are those of the newest results, each once", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func declaredKeys(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    for version in ["1", "2", "3", "3"] {
+      let step = Step("clean", version: version)
+      var outcome = step.success
+      outcome.declaredKey = digest("declared")
+      try store.finish(try step.begin(in: store), with: outcome)
+    }
+    let keys = ["3", "2", "1"].map { Step("clean", version: $0).actionKey }
+    #expect(try store.actionKeys(declaredAs: digest("declared"), limit: 9) == keys)
+    #expect(try store.actionKeys(declaredAs: digest("declared"), limit: 3) == Array(keys.prefix(2)))
+    #expect(try store.actionKeys(declaredAs: digest("none"), limit: 9) == [])
+  }
+
+  @Test(
     "outputs of other tasks below a folder are found, while they stand", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func outputsBelow(backend: RecordStoreBackend) throws {

@@ -1,7 +1,9 @@
 import PurserHashing
+import PurserMemoryStore
 import PurserModel
 import PurserSQLite
 import PurserStore
+import Synchronization
 import Testing
 
 /// What the contract suites are run against: every backend of the record store.
@@ -13,8 +15,19 @@ struct RecordStoreBackend: Sendable, CustomTestStringConvertible {
   static let all = [
     RecordStoreBackend(testDescription: "SQLite") {
       SQLiteRecordStore(directory: $0, isDurable: false, now: { Time.day(1) })
-    }
+    },
+    RecordStoreBackend(testDescription: "memory") { folder in
+      memoryStores.withLock { stores in
+        if let known = stores[folder] { return known }
+        let store = MemoryRecordStore(now: { Time.day(1) })
+        stores[folder] = store
+        return store
+      }
+    },
   ]
+
+  /// Each by the folder that it would be in: its clients are one object.
+  private static let memoryStores = Mutex<[ByteString: MemoryRecordStore]>([:])
 
   /// A store in the test's own folder.
   func open() throws -> any RecordStore { try openStore(TemporaryFolder.current("store")) }

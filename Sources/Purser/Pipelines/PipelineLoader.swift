@@ -66,7 +66,7 @@ package struct PipelineLoader {
     if let kept = kept(source.digest) { return kept }
     let file = try PipelineFile.parse(source.bytes, dialect: source.dialect, defaultGraph: defaultGraph)
     // What is kept is for the file on disk: the next command reads that one.
-    if overlay == nil { StateFile.replace(keptPath, with: source.digest.bytes + file.encoded) }
+    if overlay == nil { StateFile.replace(keptPath, in: keptPath.parentPath, with: source.digest.bytes + file.encoded) }
     return file
   }
 

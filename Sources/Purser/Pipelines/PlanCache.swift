@@ -263,14 +263,14 @@ package final class PlanCache {
     whole.append(littleEndian: magic)
     whole.append(littleEndian: body.bytes.withUnsafeBytes { checksum($0) })
     whole.append(body.bytes)
-    StateFile.replace(path, with: whole.bytes)
+    StateFile.replace(path, in: path.parentPath, with: whole.bytes)
   }
 }
 
 extension TaskCache {
   /// Whether nothing was touched since a plan was kept: no file of any task, and no record.
   package func isUntouched(_ plan: PlanCache) -> Bool {
-    guard (records as? any MarkedStore)?.mark() == plan.mark else { return false }
+    guard records.mark() == plan.mark else { return false }
     return !plan.openTasks(root: project.root, workers: hasher.workers).contains(true)
   }
 }
@@ -278,10 +278,10 @@ extension TaskCache {
 /// A file of the store's folder that is derived from others, and replaced as a whole.
 enum StateFile {
   /// Failing costs time later, nothing else. Where there is no store yet, none is made for this.
-  static func replace(_ path: ByteString, with bytes: [UInt8]) {
+  static func replace(_ path: ByteString, in store: ByteString, with bytes: [UInt8]) {
     var unique: UInt64 = 0
     _ = purser_random(&unique, MemoryLayout.size(ofValue: unique))
-    let folder = path.parentPath.appending(path: "tmp")
+    let folder = store.appending(path: "tmp")
     let temporary = folder.appending(path: path.lastPathComponent + ByteString("-" + String(unique, radix: 16)))
     let descriptor = temporary.withCString { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600) }
     guard descriptor >= 0 else { return }

@@ -35,7 +35,7 @@ package final class Planner {
     _ targets: [String] = [], _ options: DecisionOptions = DecisionOptions(), isThorough: Bool = false
   ) throws(PurserError) -> Plan {
     let selected = try pipeline.selection(targets)
-    mark = (cache.records as? any MarkedStore)?.mark()
+    mark = cache.records.mark()
     var open = selected
     if !isThorough, !options.isForced, let keeping, let mark, let kept = PlanCache(at: keeping.path, key: keeping.key),
       kept.mark == mark, kept.taskCount == pipeline.tasks.count
@@ -188,9 +188,9 @@ package final class Planner {
   ///
   /// - Parameter isFresh: whether a task of the plan was fresh, and still is.
   package func keep(_ plan: Plan, isFresh: (Int) -> Bool) {
-    guard let keeping, let mark, pipeline.tasks.count >= Self.smallest, !plan.entries.contains(where: { $0 == nil }),
-      let store = cache.records as? any MarkedStore
+    guard let keeping, let mark, pipeline.tasks.count >= Self.smallest, !plan.entries.contains(where: { $0 == nil })
     else { return }
+    let store = cache.records
     if let known, known.mark == store.mark(), plan.entries.indices.allSatisfy({ known.isCovered($0) == isFresh($0) }) {
       return
     }

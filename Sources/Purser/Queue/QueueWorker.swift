@@ -48,6 +48,7 @@ package final class QueueWorker {
   private let owner = ChildProcess.current()
 
   private var caches: [TaskKey: TaskCache] = [:]
+  private let known = KnownPipelines()
   private var underWay: [Int64: (claim: ClaimedWork, cancellation: Cancellation)] = [:]
   private var isDraining = false
   private var isStopping = false
@@ -150,9 +151,9 @@ package final class QueueWorker {
       underWay[claim.token] = (claim, cancellation)
       report(.claimed(claim.work))
       let cache = cache(for: claim.work.key, WorkConfiguration(claim.work.configuration)?.root)
-      let (records, mailbox, report) = (records, mailbox, report)
+      let (records, mailbox, report, known) = (records, mailbox, report, known)
       pool.submit {
-        let ending = Self.carryOut(claim, cache, cancellation, report)
+        let ending = Self.carryOut(claim, cache, known, cancellation, report)
         do {
           try records.conclude(claim, ending, now: TaskCache.now())
         } catch {
@@ -181,7 +182,7 @@ package final class QueueWorker {
 
   /// Does a piece of work on the calling thread.
   private static func carryOut(
-    _ claim: ClaimedWork, _ cache: TaskCache, _ cancellation: Cancellation,
+    _ claim: ClaimedWork, _ cache: TaskCache, _ known: KnownPipelines, _ cancellation: Cancellation,
     _ report: @escaping @Sendable (WorkerEvent) -> Void
   ) -> WorkEnding {
     let work = claim.work
@@ -195,7 +196,7 @@ package final class QueueWorker {
       }
       try cache.records.start(claim, now: TaskCache.now())
       let (pipeline, targets) = try configuration.pipeline(
-        for: cache, timeout: work.timeoutMilliseconds.map { .milliseconds($0) })
+        for: cache, timeout: work.timeoutMilliseconds.map { .milliseconds($0) }, known: known)
       var options = RunOptions(jobs: 1)
       options.queuedWork = work.id
       options.isShielded = true

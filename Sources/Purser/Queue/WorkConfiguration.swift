@@ -1,5 +1,6 @@
 import PurserModel
 import PurserPipeline
+import Synchronization
 
 /// What a piece of queued work is: see ``WorkRequest/configuration``.
 package struct WorkConfiguration: Sendable {
@@ -50,7 +51,9 @@ package struct WorkConfiguration: Sendable {
   }
 
   /// What a worker runs: the pipeline file's graph, or a pipeline of the one command.
-  func pipeline(for cache: TaskCache, timeout: Duration?) throws(PurserError) -> (Pipeline, targets: [String]) {
+  func pipeline(
+    for cache: TaskCache, timeout: Duration?, known: KnownPipelines
+  ) throws(PurserError) -> (Pipeline, targets: [String]) {
     switch kind {
     case .task(let task):
       let loader = PipelineLoader(project: cache.project)
@@ -58,6 +61,9 @@ package struct WorkConfiguration: Sendable {
         throw PurserError(
           .missing, "there is no pipeline file in '\(root.printable)' any more, which has task '\(task)'")
       }
+      let place = KnownPipelines.Place(
+        digest: source.digest, root: root, storageKey: cache.project.storageKey, name: cache.project.pipeline)
+      if let pipeline = known[place] { return (pipeline, [task]) }
       let file: PipelineFile
       do {
         file = try loader.file(of: source)
@@ -70,10 +76,10 @@ package struct WorkConfiguration: Sendable {
           .missing,
           "\(source.name) has no graph '\(name)' any more" + Suggestion.hint(name, among: file.graphs.map(\.name)))
       }
-      return (
-        try Pipeline(graph, of: file, named: source.name, project: cache.project, environment: cache.environment),
-        [task]
-      )
+      let pipeline = try Pipeline(
+        graph, of: file, named: source.name, project: cache.project, environment: cache.environment)
+      known[place] = pipeline
+      return (pipeline, [task])
     case .command(let declared):
       let spec = try Declarations(project: cache.project).admit(declared)
       var task = PipelineTask(spec, .words(spec.command))
@@ -81,6 +87,25 @@ package struct WorkConfiguration: Sendable {
       if let parameters { task.variables = [("PURSER_PARAMETERS", ByteString(parameters))] }
       return (try Pipeline(alone: task, cache), [])
     }
+  }
+}
+
+/// The pipeline that a worker has read last: its pieces of work are mostly of one, and of a graph of 10,000 tasks reading it
+/// took ten times as long as a small task.
+final class KnownPipelines: Sendable {
+  /// What a pipeline was read from.
+  struct Place: Hashable {
+    var digest: Digest
+    var root: ByteString
+    var storageKey: String
+    var name: String
+  }
+
+  private let last = Mutex<(place: Place, pipeline: Pipeline)?>(nil)
+
+  subscript(place: Place) -> Pipeline? {
+    get { last.withLock { $0?.place == place ? $0?.pipeline : nil } }
+    set { last.withLock { last in last = newValue.map { (place, $0) } } }
   }
 }
 

@@ -3,19 +3,12 @@ import PurserStore
 import Synchronization
 import Testing
 
-@testable import PurserSQLite
-
-@Suite("Progress by several writers", .serialized)
-struct ProgressConcurrencyTests {
+@Suite("Record store contract: progress by several writers", .serialized)
+struct ProgressConcurrencyContractTests {
   private let task = key("map")
 
   private func event(_ index: Int, _ status: Subtask.Status = .done) -> ItemProgress {
     ItemProgress(event: SubtaskEvent(index: index, status: status, time: Time.day(1)))
-  }
-
-  private func openStores(_ count: Int) -> [SQLiteRecordStore] {
-    let folder = TemporaryFolder.current("store")
-    return (0..<count).map { _ in SQLiteRecordStore(directory: folder, isDurable: false, now: { Time.day(1) }) }
   }
 
   /// Runs `body` on as many threads, and returns what they threw.
@@ -35,9 +28,11 @@ struct ProgressConcurrencyTests {
     let value = Atomic<Int>(0)
   }
 
-  @Test("two of them marking different items of one bin lose nothing, 100 times of 100", .temporaryFolder)
-  func oneBin() throws {
-    let stores = openStores(2)
+  @Test(
+    "two of them marking different items of one bin lose nothing, 100 times of 100", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func oneBin(backend: RecordStoreBackend) throws {
+    let stores = [try backend.open(), try backend.open()]
     let items = (0..<60).map { Subtask(index: $0, key: "\($0)") }
     for round in 0..<100 {
       try stores[round % 2].setSubtasks(items, of: task, under: nil)
@@ -52,14 +47,13 @@ struct ProgressConcurrencyTests {
       let list = try stores[round % 2].subtasks(of: task)
       #expect(list.filter { $0.isDone && $0.attempt == 1 }.count == 60)
     }
-    try stores[0].foldProgress(of: task)
-    #expect(try Database().count("subtask_events") == 0)
-    #expect(try Database().rows("PRAGMA integrity_check") == ["ok"])
   }
 
-  @Test("threads that append at once share commits, and each has its own events", .temporaryFolder)
-  func shared() throws {
-    let store = openStores(1)[0]
+  @Test(
+    "threads that append at once share commits, and each has its own events", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func shared(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
     let tasks = [key("a"), key("b")]
     for task in tasks {
       try store.setSubtasks((0..<800).map { Subtask(index: $0, key: "\($0)") }, of: task, under: nil)
@@ -78,9 +72,9 @@ struct ProgressConcurrencyTests {
     }
   }
 
-  @Test("who is refused fails alone", .temporaryFolder)
-  func refused() throws {
-    let store = openStores(1)[0]
+  @Test("who is refused fails alone", .temporaryFolder, arguments: RecordStoreBackend.all)
+  func refused(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
     try store.setSubtasks((0..<400).map { Subtask(index: $0, key: "\($0)") }, of: task, under: nil)
     let refusals = Counter()
     let failures = inParallel(8) { thread in
