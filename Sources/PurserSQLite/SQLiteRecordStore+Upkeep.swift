@@ -23,11 +23,14 @@ extension SQLiteRecordStore {
   ) throws(StoreError) -> GarbageReport {
     try write { connection throws(StoreError) in
       var report = GarbageReport()
+      // What may be being put back just now stays: its contents are read, and the record will hold on to it.
       try connection.run(
         """
         DELETE FROM action_results WHERE created_at < ?
           AND NOT EXISTS (SELECT 1 FROM task_details d WHERE d.result_id = action_results.id)
           AND NOT EXISTS (SELECT 1 FROM acceptances a WHERE a.result_id = action_results.id)
+          AND action_key NOT IN (
+            SELECT n.action_key FROM task_locks l JOIN task_runs n ON n.id = l.run_id WHERE n.action_key IS NOT NULL)
         """, [.text(cutoff)])
       report.results = connection.changedRows
       report.results += try Self.collectItemResults(olderThan: cutoff, connection)
