@@ -84,7 +84,8 @@ struct GarbageContractTests {
     #expect(try store.record(old.key)?.result?.id == result.id)
     // And then what it took the place of is what nobody holds.
     #expect(try collect(store).results == 1)
-    #expect(try store.results(for: [old.actionKey, step("new", day: 1).actionKey]).keys.map(\.hex) == [old.actionKey.hex])
+    #expect(
+      try store.results(for: [old.actionKey, step("new", day: 1).actionKey]).keys.map(\.hex) == [old.actionKey.hex])
   }
 
   @Test("a content is kept while anything names it", .temporaryFolder, arguments: RecordStoreBackend.all)
