@@ -33,6 +33,14 @@ public struct ProcessEnvironment: Sendable {
     self[name].flatMap { $0.isEmpty ? nil : $0 }
   }
 
+  /// The folders of PATH, in their order; absolute ones without "." and "..". O(entries).
+  var searchFolders: [ByteString] {
+    (self["PATH"] ?? "").bytes.split(separator: UInt8(ascii: ":")).map { bytes in
+      let folder = ByteString(bytes)
+      return folder.isAbsolutePath ? folder.normalizedPath : folder
+    }
+  }
+
   /// Sets or replaces a variable, given as `NAME=value`.
   mutating func set(entry: ByteString) {
     let name = entry.bytes.prefix { $0 != UInt8(ascii: "=") } + [UInt8(ascii: "=")]

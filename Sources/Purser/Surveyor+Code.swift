@@ -24,9 +24,7 @@ extension TaskCache {
     let follower = follower()
     var remarks: Set<CodeClosure.Remark> = []
     for spec in specs {
-      var surveyor = Surveyor(
-        project: project, hasher: hasher, environment: environment, upstream: [:], standardInput: nil,
-        follower: follower)
+      var surveyor = Surveyor(cache: self, upstream: [:], standardInput: nil, follower: follower)
       if let found = try? surveyor.surveyCode(of: spec) { remarks.formUnion(found) }
     }
     return remarks.sorted { ($0.path, $0.line, $0.message) < ($1.path, $1.line, $1.message) }

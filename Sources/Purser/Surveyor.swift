@@ -8,6 +8,8 @@ struct Surveyor {
   let project: Project
   let hasher: FileHasher
   let environment: ProcessEnvironment
+  /// Those of PATH.
+  let searchFolders: [ByteString]
   /// What is known of the upstream tasks, by id.
   let upstream: [String: UpstreamState]
   /// Digest of standard input, for a task that reads it.
@@ -33,12 +35,13 @@ struct Surveyor {
   private var warnings: [String] = []
 
   init(
-    project: Project, hasher: FileHasher, environment: ProcessEnvironment, upstream: [String: UpstreamState],
-    standardInput: Digest?, follower: CodeFollower, table: FileTable? = nil
+    cache: TaskCache, upstream: [String: UpstreamState], standardInput: Digest?, follower: CodeFollower,
+    table: FileTable? = nil
   ) {
-    self.project = project
-    self.hasher = hasher
-    self.environment = environment
+    project = cache.project
+    hasher = cache.hasher
+    environment = cache.environment
+    searchFolders = cache.searchFolders
     self.upstream = upstream
     self.standardInput = standardInput
     self.table = table
@@ -252,9 +255,9 @@ struct Surveyor {
   private func find(_ program: ByteString, of spec: TaskSpec) -> ByteString? {
     let folder = project.location(of: spec.workingDirectory)
     if program.bytes.contains(UInt8(ascii: "/")) { return folder.appending(path: program).normalizedPath }
-    // Only folders of PATH that lie inside the project can hold it; the usual ones cost no system call.
-    for entry in (environment["PATH"] ?? "").bytes.split(separator: UInt8(ascii: ":")) {
-      let candidate = folder.appending(path: ByteString(entry)).normalizedPath.appending(path: program)
+    // Only folders of PATH that lie inside the project can hold it; the usual ones cost nothing.
+    for entry in searchFolders where !entry.isAbsolutePath || entry.isWithin(project.root) {
+      let candidate = folder.appending(path: entry).normalizedPath.appending(path: program)
       if candidate.isWithin(project.root), hasher.isExecutable(candidate) { return candidate }
     }
     return nil
@@ -266,8 +269,8 @@ struct Surveyor {
     if name.bytes.contains(UInt8(ascii: "/")) {
       found = folder.appending(path: name).normalizedPath
     } else {
-      for entry in (environment["PATH"] ?? "").bytes.split(separator: UInt8(ascii: ":")) {
-        let candidate = folder.appending(path: ByteString(entry)).normalizedPath.appending(path: name)
+      for entry in searchFolders {
+        let candidate = folder.appending(path: entry).normalizedPath.appending(path: name)
         if hasher.isExecutable(candidate), hasher.kind(of: candidate) != .directory {
           found = candidate
           break

@@ -114,8 +114,8 @@ extension TaskCache {
       (upstream, pending) = try upstreamStates(of: spec, records.dropFirst())
     }
     var surveyor = Surveyor(
-      project: project, hasher: hasher, environment: environment, upstream: upstream, standardInput: standardInput,
-      follower: sight?.follower ?? follower(), table: sight?.table)
+      cache: self, upstream: upstream, standardInput: standardInput, follower: sight?.follower ?? follower(),
+      table: sight?.table)
     let survey = try surveyor.survey(spec)
     guard spec.dependencyFile != nil else { return (survey, record, pending) }
     return (try matching(survey, record, spec), record, pending)

@@ -43,6 +43,8 @@ public final class TaskCache: Sendable {
   /// What was found out about source files.
   package let summaries: SummaryCache
   let contents: ContentStore
+  /// The folders of PATH, in their order.
+  let searchFolders: [ByteString]
   /// Whether each end of a task is made durable by itself; else somebody calls `sync` for many of them.
   let commitsDurably = Atomic(true)
   let expiredLeases = ExpiredLeases()
@@ -70,6 +72,7 @@ public final class TaskCache: Sendable {
   ) {
     self.project = project
     self.environment = environment
+    searchFolders = environment.searchFolders
     self.records = records
     blobStore = blobs
     hasher = FileHasher(cache: statCache, overlay: overlay)

@@ -1,69 +1,101 @@
 import CSpawn
 import Glibc
+import Synchronization
 
-/// Threads that do what they are given, first come, first served, and never end while the process lives.
+/// Does what it is given on a bounded number of threads, first come, first served.
 ///
-/// A command is killed when the thread that started it ends; on these, it may run as long as it likes. So they go on
-/// waiting for work even when nobody holds the pool any more: make one for a process, not one for a task. The signals
+/// The threads are the process's (``ThreadStock``): pools come and go, one for each run, and share them. The signals
 /// that are passed on to commands are left to the other threads, except while a thread runs a command.
 package final class WorkerPool: Sendable {
-  private let queue: WorkQueue
+  private let limit: Int
+  private let state = Mutex(State())
 
-  /// A pool of at most `count` threads, at least one. A thread is started when work comes and all others are busy.
+  private struct State {
+    /// What waits, from `next` on; the places before it are free.
+    var works: [(@Sendable () -> Void)?] = []
+    var next = 0
+    /// How many threads are at this pool's work.
+    var threads = 0
+  }
+
+  /// A pool that uses at most `count` threads at a time, at least one.
   package init(count: Int) {
-    queue = WorkQueue(limit: max(count, 1))
+    limit = max(count, 1)
   }
 
   /// Adds work, and returns at once.
   ///
-  /// Where the system refuses more threads, those that there are do it; if there are none, the calling thread does,
-  /// before this returns.
+  /// Where the system refuses more threads, those that are at this pool's work do it; if there are none, the calling
+  /// thread does, before this returns.
   package func submit(_ work: @escaping @Sendable () -> Void) {
-    queue.add(work)
+    let isAnotherWanted = state.withLock { state in
+      state.works.append(work)
+      guard state.threads < limit else { return false }
+      state.threads += 1
+      return true
+    }
+    guard isAnotherWanted, !ThreadStock.shared.run({ [self] in workUntilDone() }) else { return }
+    let isAlone = state.withLock { state in
+      if state.threads == 1 { return true }
+      state.threads -= 1
+      return false
+    }
+    if isAlone { workUntilDone() }
+  }
+
+  private func workUntilDone() {
+    while let work = take() { work() }
+  }
+
+  /// The next work; without one, a thread less is at it.
+  private func take() -> (@Sendable () -> Void)? {
+    state.withLock { state in
+      guard state.next < state.works.count, let work = state.works[state.next] else {
+        state.threads -= 1
+        return nil
+      }
+      state.works[state.next] = nil
+      state.next += 1
+      if state.next == state.works.count {
+        state.works.removeAll(keepingCapacity: true)
+        state.next = 0
+      } else if state.next >= 1024 && state.next * 2 >= state.works.count {
+        state.works.removeFirst(state.next)
+        state.next = 0
+      }
+      return work
+    }
   }
 }
 
-/// The work of a pool and the threads that wait for it.
-private final class WorkQueue: @unchecked Sendable {
+/// Threads that never end while the process lives: a command is killed when the thread that started it ends; on these,
+/// it may run as long as it likes. As many as were ever wanted at a time; one that is done waits to be wanted again.
+private final class ThreadStock: @unchecked Sendable {
+  static let shared = ThreadStock()
+
   /// Room for deep recursion in the work, whatever `ulimit -s` says; only what is used takes memory.
   private static let stackSize = 4 << 20
 
   // Guard: `mutex`, for everything below it.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let added = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-  private let limit: Int
-  /// What waits, from `next` on; the places before it are free.
-  private var works: [(@Sendable () -> Void)?] = []
-  private var next = 0
-  private var threads = 0
+  private var jobs: [@Sendable () -> Void] = []
   private var idle = 0
 
-  init(limit: Int) {
-    self.limit = limit
+  private init() {
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(added, nil)
   }
 
-  // Only of a pool that never had a thread; each thread keeps its queue.
-  deinit {
-    pthread_cond_destroy(added)
-    pthread_mutex_destroy(mutex)
-    added.deallocate()
-    mutex.deallocate()
-  }
-
-  func add(_ work: @escaping @Sendable () -> Void) {
+  /// Has a thread that has nothing else to do call `job`; `false` if there is none and none can be started.
+  func run(_ job: @escaping @Sendable () -> Void) -> Bool {
     pthread_mutex_lock(mutex)
-    works.append(work)
-    // A waiting thread that was woken for earlier work still counts as idle, so does that work as waiting.
-    if works.count - next > idle && threads < limit && startThread() { threads += 1 }
-    guard threads > 0 else {
-      works.removeLast()
-      pthread_mutex_unlock(mutex)
-      return work()
-    }
+    defer { pthread_mutex_unlock(mutex) }
+    // A waiting thread that was woken for an earlier job still counts as idle, so does that job as waiting.
+    guard jobs.count < idle || startThread() else { return false }
+    jobs.append(job)
     pthread_cond_signal(added)
-    pthread_mutex_unlock(mutex)
+    return true
   }
 
   private func startThread() -> Bool {
@@ -73,42 +105,27 @@ private final class WorkQueue: @unchecked Sendable {
     pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
     pthread_attr_setstacksize(&attributes, Self.stackSize)
     var thread = pthread_t()
-    let queue = Unmanaged.passRetained(self)
-    let status = pthread_create(
+    return pthread_create(
       &thread, &attributes,
-      { queue in
-        guard let queue else { return nil }
+      { _ in
         cspawn_signals_leave()
-        Unmanaged<WorkQueue>.fromOpaque(queue).takeUnretainedValue().workForever()
-      }, queue.toOpaque())
-    if status != 0 { queue.release() }
-    return status == 0
+        ThreadStock.shared.workForever()
+      }, nil) == 0
   }
 
   private func workForever() -> Never {
     while true { take()() }
   }
 
-  /// The next work; waits for it.
+  /// The next job; waits for it.
   private func take() -> @Sendable () -> Void {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    while true {
-      if next < works.count, let work = works[next] {
-        works[next] = nil
-        next += 1
-        if next == works.count {
-          works.removeAll(keepingCapacity: true)
-          next = 0
-        } else if next >= 1024 && next * 2 >= works.count {
-          works.removeFirst(next)
-          next = 0
-        }
-        return work
-      }
+    while jobs.isEmpty {
       idle += 1
       pthread_cond_wait(added, mutex)
       idle -= 1
     }
+    return jobs.removeFirst()
   }
 }

@@ -4,6 +4,7 @@ extension ByteString {
 
   /// The path without empty segments, "." and "..".
   package var normalizedPath: ByteString {
+    if isNormalizedPath { return self }
     var segments: [ArraySlice<UInt8>] = []
     for segment in bytes.split(separator: UInt8(ascii: "/")) {
       if segment.elementsEqual(".".utf8) { continue }
@@ -19,6 +20,24 @@ extension ByteString {
     }
     let joined = segments.joined(separator: CollectionOfOne(UInt8(ascii: "/")))
     return isAbsolutePath ? "/" + ByteString(joined) : ByteString(joined)
+  }
+
+  /// Whether no segment is empty, "." or "..": most paths are so, and then nothing has to be taken apart.
+  private var isNormalizedPath: Bool {
+    var start = isAbsolutePath ? 1 : 0
+    let end = bytes.count
+    if start == end { return true }
+    while start <= end {
+      var next = start
+      while next < end, bytes[next] != UInt8(ascii: "/") { next += 1 }
+      switch next - start {
+      case 0: return false
+      case 1 where bytes[start] == UInt8(ascii: "."): return false
+      case 2 where bytes[start] == UInt8(ascii: ".") && bytes[start + 1] == UInt8(ascii: "."): return false
+      default: start = next + 1
+      }
+    }
+    return true
   }
 
   /// Joined by a slash; an absolute right side stands alone.

@@ -181,6 +181,31 @@ struct WorkerPoolTests {
     }
   }
 
+  @Test func `Pools that come and go share their threads`() async {
+    await #expect(processExitsWith: .exitCode(0)) {
+      func threads() -> Int {
+        guard let folder = opendir("/proc/self/task") else { return -1 }
+        defer { closedir(folder) }
+        var count = 0
+        while readdir(folder) != nil { count += 1 }
+        return count
+      }
+      func use(_ pools: Int) async {
+        for _ in 0..<pools {
+          let pool = WorkerPool(count: 3)
+          let countdown = Countdown(9)
+          for _ in 0..<9 { pool.submit { countdown.count() } }
+          await countdown.wait()
+        }
+      }
+      await use(20)
+      let before = threads()
+      await use(500)
+      // One that is about to wait may be missed, for another to be started.
+      exit(before > 0 && threads() <= before + 6 ? 0 : 1)
+    }
+  }
+
   @Test func `Five hundred runs leave no descriptor open`() async {
     await #expect(processExitsWith: .exitCode(0)) {
       func openFiles() -> Int {

@@ -40,8 +40,8 @@ extension MemoryRecordStore {
         (work.startedAt, work.finishedAt) = (nil, nil)
       }
       let lease = Lease(
-        token: state.leases.last + 1, name: "[\"work\",\(id)]", worker: request.boot, owner: request.owner, child: nil,
-        acquiredAt: request.now, expiresAt: request.expiresAt)
+        token: state.leases.last + 1, name: "[\"work\",\(id)]", run: id, worker: request.boot, owner: request.owner,
+        child: nil, acquiredAt: request.now, expiresAt: request.expiresAt)
       let token = state.leases.add(HeldLease(lease: lease, run: id))
       state.setWorker(request.worker) { $0.claimed += 1 }
       state.log(

@@ -19,8 +19,8 @@ extension MemoryRecordStore {
       var tokens: [Int64] = []
       for name in run.leases {
         let lease = Lease(
-          token: state.leases.last + 1, name: name, worker: run.worker, owner: run.owner, child: nil,
-          acquiredAt: run.now, expiresAt: run.expiresAt)
+          token: state.leases.last + 1, name: name, run: id, actionKey: run.actionKey, worker: run.worker,
+          owner: run.owner, child: nil, acquiredAt: run.now, expiresAt: run.expiresAt)
         tokens.append(state.leases.add(HeldLease(lease: lease, run: id)))
       }
       return .opened(OpenRun(id: id, key: run.key, tokens: tokens))

@@ -41,6 +41,7 @@ struct RunContractTests {
     #expect(Set(leases.map(\.token)) == Set(run.tokens))
     #expect(leases.allSatisfy { $0.owner == step.owner && $0.child == nil && $0.worker == "boot/pid" })
     #expect(leases.allSatisfy { $0.acquiredAt == Time.day(1) && $0.expiresAt == Time.day(2) })
+    #expect(leases.allSatisfy { $0.run == run.id && $0.actionKey == step.actionKey })
   }
 
   @Test(
