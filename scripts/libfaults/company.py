@@ -77,11 +77,11 @@ def crowd(faults: Faults, tally: Tally) -> None:
     tally.figure = f"{len(problems)} busy errors, p99 {percentile(waits, 0.99):.2f} s, longest {max(waits):.2f} s"
 
 
-def holder(project: Project, task: str, *options: str) -> subprocess.Popen:
+def holder(project: Project, task: str) -> subprocess.Popen:
     """Somebody at work on a task until the file `go` is there."""
-    process = project.start(project.command(*options, "exec", "--task", task, "--output", f"{task}.out", "--", "sh", "-c",
-                                            f"echo $$ > {task}.pid; until [ -e {task}.go ]; do sleep 0.05; done; "
-                                            f"echo holder > {task}.out; echo holder"), new_session=True)
+    step = f"echo $$ > {task}.pid; until [ -e {task}.go ]; do sleep 0.05; done; echo holder > {task}.out; echo holder"
+    process = project.start(
+        project.command("exec", "--task", task, "--output", f"{task}.out", "--", "sh", "-c", step), new_session=True)
     if not project.faults.wait_for(lambda: bool(project.read(f"{task}.pid"))):
         raise RuntimeError("the holder did not begin")
     return process
@@ -221,7 +221,8 @@ def collect_while_restoring(faults: Faults, tally: Tally) -> None:
         right = project.read("out") == value.encode() + numbers and all(
             (project.read(f"folder/{i}") or b"").startswith(value.encode()) for i in (1, 2, 3))
         missing += not right
-        tally.add(done.says(0), f"said {done.err[:300]!r}" if done.err else None, None if right else "outputs are wrong")
+        tally.add(done.says(0), f"said {done.err[:300]!r}" if done.err else None,
+                  None if right else "outputs are wrong")
     stop.set()
     collector.join()
     tally.add(*collected[:3], project.unsound(), *project.dangling()[:1])

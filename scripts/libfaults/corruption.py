@@ -17,7 +17,7 @@ echo ran >> ../executions
 mkdir folder
 cp in folder/small
 { cat in; seq 20000; } > folder/text
-{ cat in; openssl enc -aes-256-ctr -pbkdf2 -pass "file:in" -nosalt < /dev/zero 2>/dev/null | head -c 40000; } > folder/noise
+openssl enc -aes-256-ctr -pbkdf2 -pass "file:in" -nosalt < /dev/zero 2>/dev/null | head -c 40000 > folder/noise
 echo "printed $(cat in)"
 """
 EXEC = ["exec", "--task", "step", "--code", "step.sh", "--input", "in", "--output", "folder", "--", "./step.sh"]
@@ -215,9 +215,10 @@ def foreign(faults: Faults, tally: Tally) -> None:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return path.read_bytes()
 
-    cases = [altered(f"PRAGMA user_version = {version + 1}"), altered("PRAGMA user_version = 1000000"),
-             altered("PRAGMA application_id = 1"), altered("PRAGMA application_id = -1", f"PRAGMA user_version = {version + 1}"),
-             b"not a database at all\n" * 1000, os.urandom(40_000), b"\0" * 8192, ours[:100] + os.urandom(len(ours) - 100)]
+    newer = f"PRAGMA user_version = {version + 1}"
+    cases = [altered(newer), altered("PRAGMA user_version = 1000000"), altered("PRAGMA application_id = 1"),
+             altered("PRAGMA application_id = -1", newer), b"not a database at all\n" * 1000, os.urandom(40_000),
+             b"\0" * 8192, ours[:100] + os.urandom(len(ours) - 100)]
     for content in cases:
         for name in ("records.db-wal", "records.db-shm"):
             (target.project.store / name).unlink(missing_ok=True)
@@ -248,8 +249,8 @@ def wal_reset(faults: Faults, tally: Tally) -> None:
         for name in "abcd":
             slowed = strace("munmap", f"delay_enter={faults.random.randrange(200, 6000)}", outside / name, follow=False)
             front = slowed if name in "ab" else []
-            processes.append(project.start(["sh", "-c", loop, "sh", *front, *project.command()], stdout=subprocess.DEVNULL,
-                                           NAME=name, ACKNOWLEDGED=str(outside / "acknowledged")))
+            processes.append(project.start(["sh", "-c", loop, "sh", *front, *project.command()], NAME=name,
+                                           stdout=subprocess.DEVNULL, ACKNOWLEDGED=str(outside / "acknowledged")))
         for process in processes:
             process.communicate()
         states = project.states()

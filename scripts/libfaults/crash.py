@@ -86,6 +86,10 @@ class Sweep:
                 tally.bad[-1] = f"{self.name}, {calls.split(',')[0]} … {what(number)}: {tally.bad[-1]}"
             number += step
 
+    def executions(self) -> int:
+        path = self.place / "executions"
+        return len(path.read_bytes().splitlines()) if path.exists() else 0
+
     def old_or_new(self, project: Project, done: Done) -> list[str | None]:
         """The state is that of before, or of after; what was acknowledged before is there; the next run is right."""
         problems = [wrong_outputs(project, ["2"] if done.code == 0 else ["1", "2", None], self.names)]
@@ -101,12 +105,11 @@ class Sweep:
                 problems.append(f"status says {first}")
         problems.append(project.purser(*self.action).says(0))
         problems.append(wrong_outputs(project, ["2"], self.names))
-        before = len((self.place / "executions").read_bytes().splitlines()) if (self.place / "executions").exists() else 0
+        before = self.executions()
         project.write("in", "1\n")
         problems.append(project.purser(*self.action).says(0))
         problems.append(wrong_outputs(project, ["1"], self.names))
-        after = len((self.place / "executions").read_bytes().splitlines()) if (self.place / "executions").exists() else 0
-        if after > before:
+        if self.executions() > before:
             problems.append("the old result, which had been acknowledged, is lost")
         problems.append(project.unsound())
         if not problems[-1]:
@@ -193,7 +196,7 @@ def failing_read(faults: Faults, tally: Tally) -> None:
 def fill(faults: Faults, tally: Tally, place: Path, grow: Callable[[], None], size: int) -> bool:
     """Results until nothing more fits, then room again; whether it did become full."""
     project = Project(faults, faults.folder() / "project", place / "store")
-    project.write("step.sh", "#!/bin/sh\nhead -c \"$2\" /dev/urandom > \"out-$1\"; echo \"$1\"; exit $(($1 % 2 * 3))\n", True)
+    project.write("step.sh", '#!/bin/sh\nhead -c "$2" /dev/urandom > "out-$1"; echo "$1"; exit $(($1 % 2 * 3))\n', True)
     warned, problems = 0, []
     for n in range(60):
         done = project.purser("exec", "--task", f"t{n}", "--output", f"out-{n}", "--", "./step.sh", str(n), str(size))
@@ -207,7 +210,8 @@ def fill(faults: Faults, tally: Tally, place: Path, grow: Callable[[], None], si
         if warned > 5:
             break
     grow()
-    problems.append(project.purser("exec", "--task", "after", "--output", "out-90", "--", "./step.sh", "90", "9").says(0))
+    after = project.purser("exec", "--task", "after", "--output", "out-90", "--", "./step.sh", "90", "9")
+    problems.append(after.says(0))
     problems.append(None if project.purser("check", "after").code == 0 else "with room again, nothing is stored")
     problems += [project.unsound(), *project.dangling()[:1]]
     tally.add(*problems)

@@ -223,7 +223,8 @@ def key_parts(faults: Faults, tally: Tally) -> None:
         "env": lambda: state.update(env=text()), "arg": lambda: state.update(arg=text()), "cwd": swap_cwd,
         "code": lambda: append(project.root / "code"), "input": lambda: append(project.root / "in"),
         "member": lambda: append(project.root / "tree/a"), "name of a member": rename_member,
-        "executable bit": lambda: flip_mode(project.root / "in"), "bit of a member": lambda: flip_mode(project.root / "tree/a"),
+        "executable bit": lambda: flip_mode(project.root / "in"),
+        "bit of a member": lambda: flip_mode(project.root / "tree/a"),
         "link target": relink, "tool": lambda: append(tool),
     }
     project.purser("exec", "--task", "seed", "--", "true")  # The store has its key.

@@ -94,7 +94,9 @@ class Done:
     def crash(self) -> str | None:
         if self.code is None:
             return "hung"
-        return f"crashed: {self.err[-300:].decode(errors='replace').strip()} ({self.code})" if self.code in CRASHES else None
+        if self.code in CRASHES:
+            return f"crashed by {signal.Signals(-self.code).name}: {self.err[-300:].decode(errors='replace').strip()}"
+        return None
 
 
 class Project:

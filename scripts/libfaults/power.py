@@ -18,8 +18,8 @@ from .harness import Faults, Project, Skip, Tally, row, strace, was_injected
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
 
-# $1: the writer's name and the cut's number. Only what ended with 0 and without a word is acknowledged. $FRONT is empty,
-# or a program that tampers with the system calls.
+# $1: the writer's name and the cut's number. Only what ended with 0 and without a word is acknowledged. $FRONT is
+# empty, or a program that tampers with the system calls.
 WRITER = """
 n=0
 while :; do
@@ -33,8 +33,8 @@ done
 # Its outputs are known by the task's name alone: a line, or that and noise which does not compress.
 STEP = """
 echo "$1" >> "$EXECUTED"
-{ echo "$1"; [ "$2" = 0 ] || openssl enc -aes-256-ctr -pbkdf2 -pass "pass:$1" -nosalt < /dev/zero 2>/dev/null | head -c "$2"
-} > "out-$1"
+noise() { openssl enc -aes-256-ctr -pbkdf2 -pass "pass:$1" -nosalt < /dev/zero 2>/dev/null | head -c "$2"; }
+{ echo "$1"; [ "$2" = 0 ] || noise "$1" "$2"; } > "out-$1"
 """
 
 
@@ -66,7 +66,8 @@ class Disk:
         """Lets them write for a moment and cuts the power; the acknowledged tasks, oldest first."""
         self.acknowledged.write_text("")
         begun = [self.project.start(["sh", "-c", WRITER, "sh", f"{letter}{cut}"], stdout=subprocess.DEVNULL,
-                                    stderr=subprocess.DEVNULL, new_session=True, FRONT=front) for letter in "ab"[:writers]]
+                                    stderr=subprocess.DEVNULL, new_session=True, FRONT=front)
+                 for letter in "ab"[:writers]]
         self.faults.wait_for(lambda: self.acknowledged.stat().st_size > 0)
         time.sleep(self.faults.random.uniform(0, 0.6))
         # All of them stand still, and nobody acknowledges any more, before the power goes.
@@ -120,7 +121,9 @@ def send(pid: int, number: int) -> None:
         pass
 
 
-def cut_power(faults: Faults, tally: Tally, cuts: int, size: int, durability: str | None = None) -> tuple[int, int, int]:
+def cut_power(
+    faults: Faults, tally: Tally, cuts: int, size: int, durability: str | None = None
+) -> tuple[int, int, int]:
     """How many were acknowledged, how many of these were lost, and the most in one cut."""
     disk = Disk(faults, size, durability)
     everything: list[str] = []
