@@ -78,8 +78,9 @@ def crowd(faults: Faults, tally: Tally) -> None:
 
 
 def holder(project: Project, task: str) -> subprocess.Popen:
-    """Somebody at work on a task until the file `go` is there."""
-    step = f"echo $$ > {task}.pid; until [ -e {task}.go ]; do sleep 0.05; done; echo holder > {task}.out; echo holder"
+    """Somebody at work on a task until somebody writes to the pipe TASK.go."""
+    os.mkfifo(project.root / f"{task}.go")
+    step = f"echo $$ > {task}.pid; read line < {task}.go; echo holder > {task}.out; echo holder"
     process = project.start(
         project.command("exec", "--task", task, "--output", f"{task}.out", "--", "sh", "-c", step), new_session=True)
     if not project.faults.wait_for(lambda: bool(project.read(f"{task}.pid"))):
@@ -120,16 +121,13 @@ def killed_owner(faults: Faults, tally: Tally) -> None:
 def frozen_owner(faults: Faults, tally: Tally) -> None:
     """All at once, since a lease is taken from an owner that seems to live only after more than a minute."""
     project = faults.project()
-    tasks = [f"t{n}" for n in range(faults.rounds(20, 200))]
-    # Their commands are to be over: the owner itself, when it wakes, is all that is left to do harm.
+    tasks = [f"t{n}" for n in range(faults.rounds(20, 60))]
     frozen = [holder(project, task) for task in tasks]
     for process in frozen:
         os.kill(process.pid, signal.SIGSTOP)
     takers = [taker(project, task) for task in tasks]
     accepted = 0
     ends = [finish(process) for process in takers]
-    for task in tasks:
-        project.write(f"{task}.go", "")
     for process in frozen:
         os.kill(process.pid, signal.SIGCONT)
     late = [finish(process) for process in frozen]

@@ -259,13 +259,15 @@ class Faults:
     def unmount(self, place: Path) -> None:
         if place not in self.mounts:
             return
-        for _ in range(100):
-            if subprocess.run(["umount", str(place)], capture_output=True).returncode == 0:
-                break
+
+        def is_done() -> bool:
+            # Who was killed may hold it for a moment longer than it can be seen.
             self.end_survivors()
-            time.sleep(0.1)
-        else:
+            return subprocess.run(["umount", str(place)], capture_output=True).returncode == 0
+
+        if not self.wait_for(is_done):
             subprocess.run(["umount", "-l", str(place)], capture_output=True)
+            raise RuntimeError(f"'{place}' could not be unmounted")
         self.mounts.remove(place)
 
     def survivors(self, mark: str | None = None) -> list[int]:
@@ -299,8 +301,8 @@ class Faults:
 
     def clear(self) -> None:
         self.end_survivors()
-        for place in reversed(list(self.mounts)):
-            self.unmount(place)
+        for place in reversed(self.mounts):
+            subprocess.run(["umount", "-l", str(place)], capture_output=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
