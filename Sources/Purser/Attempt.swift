@@ -263,11 +263,16 @@ public final class Attempt: Sendable {
     outcome.dataDigest = try cache.contents.add(Array(data.text.utf8), named: "the task data", to: &prepared)
   }
 
-  /// Gives the leases back without a result. Where even that fails, they end with this process.
+  /// Gives the leases back without a result. Where even that fails, they end with this process, which itself does not
+  /// wait for them.
   package func abandon(because message: String) {
     var outcome = emptyOutcome(.cancelled(exitCode: nil))
     outcome.errorInfo = Self.error("notStored", "message", [message])
-    _ = try? cache.records.finish(run, with: outcome)
+    do throws(StoreError) {
+      _ = try cache.records.finish(run, with: outcome)
+    } catch {
+      cache.expiredLeases.giveUp(run.tokens)
+    }
     close()
   }
 

@@ -166,13 +166,15 @@ struct Lessor {
 
   /// Whether the owner is known to be dead. Pids of another name-space say nothing here.
   private func isOrphaned(_ lease: Lease, _ worker: String) -> Bool {
+    if expired.isGivenUp(lease.token) { return true }
     if lease.worker.prefix(while: { $0 != "/" }) != worker.prefix(while: { $0 != "/" }) { return true }
     guard lease.worker == worker else { return false }
     return !ChildProcess(pid: lease.owner.pid, startTime: lease.owner.startTime).isAlive
   }
 }
 
-/// Leases that were seen to have expired, and since when they were not renewed.
+/// Leases that were seen to have expired, and since when they were not renewed; and this process's own that it could
+/// not give back.
 final class ExpiredLeases: Sendable {
   private struct Sight {
     var token: Int64
@@ -181,6 +183,13 @@ final class ExpiredLeases: Sendable {
   }
 
   private let seen = Mutex<[Sight]>([])
+  private let givenUp = Mutex<Set<Int64>>([])
+
+  /// Notes leases that nobody works under any more, though the store still has them: their owner, which lives, would
+  /// wait for itself.
+  func giveUp(_ tokens: [Int64]) { givenUp.withLock { $0.formUnion(tokens) } }
+
+  func isGivenUp(_ token: Int64) -> Bool { givenUp.withLock { $0.contains(token) } }
 
   /// Whether a lease was seen with just this end for longer than a while.
   func hasStood(_ lease: Lease, longerThan patience: Duration) -> Bool {
