@@ -127,6 +127,22 @@ struct StoreFailureTests {
     try project.requireSoundRecords()
   }
 
+  @Test func `Who cannot give a lease back does not wait for itself`() throws {
+    try project.write("in", "1\n")
+    let arguments: [ByteString] = ["exec", "--task", "t", "--input", "in", "--output", "out", "--", "cp", "in", "out"]
+    #expect(try project.purser(arguments).code == 0)
+    try project.write("in", "2\n")
+    #expect(try project.purser(arguments).code == 0)
+    // As with damaged records: no run can be ended any more, neither well nor badly.
+    _ = try project.query(
+      "CREATE TRIGGER broken BEFORE UPDATE OF status ON task_runs BEGIN SELECT RAISE(ABORT, 'broken'); END")
+    try project.write("in", "1\n")
+    let outcome = try project.purser(arguments)
+    #expect(outcome.code == 0)
+    #expect(try project.text("out") == "1\n")
+    #expect(outcome.errorText.hasSuffix("; 't' runs uncached\n"))
+  }
+
   @Test(.enabled(if: TestProject.canMount, "needs root that may mount"))
   func `A disk that fills up while a result is stored costs the result and nothing else`() throws {
     try project.makeFolder("../store")

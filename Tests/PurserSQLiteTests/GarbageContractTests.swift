@@ -62,6 +62,32 @@ struct GarbageContractTests {
     #expect(try store.components(of: [old.actionKey]).count == 1)
   }
 
+  @Test("what is being put back stays until that is over", .temporaryFolder, arguments: RecordStoreBackend.all)
+  func restoring(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    let old = step("old", day: 1)
+    try old.run(in: store)
+    try step("new", day: 1).run(in: store)
+    let result = try store.newestResult(of: old)
+    var request = old.newRun
+    let record = try store.record(old.key)
+    (request.kind, request.restoring) = ("restore", result.id)
+    (request.previousRun, request.previousRunState) = (record?.lastRun, record?.lastRunState)
+    guard case .opened(let run) = try store.begin(request, replacing: []) else {
+      Issue.record("the restore could not be opened")
+      return
+    }
+    #expect(try collect(store).results == 0)
+    var outcome = old.ending(.completed, .success, exitCode: nil)
+    outcome.restored = result
+    try store.finish(run, with: outcome)
+    #expect(try store.record(old.key)?.result?.id == result.id)
+    // And then what it took the place of is what nobody holds.
+    #expect(try collect(store).results == 1)
+    #expect(
+      try store.results(for: [old.actionKey, step("new", day: 1).actionKey]).keys.map(\.hex) == [old.actionKey.hex])
+  }
+
   @Test("a content is kept while anything names it", .temporaryFolder, arguments: RecordStoreBackend.all)
   func shared(backend: RecordStoreBackend) throws {
     let store = try backend.open()
