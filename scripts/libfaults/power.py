@@ -70,8 +70,9 @@ class Disk:
                  for letter in "ab"[:writers]]
         self.faults.wait_for(lambda: self.acknowledged.stat().st_size > 0)
         time.sleep(self.faults.random.uniform(0, 0.6))
-        # All of them stand still, and nobody acknowledges any more, before the power goes.
-        while running := [pid for pid in self.faults.survivors() if state(pid) not in "TtZX"]:
+        # All of them stand still, and nobody acknowledges any more, before the power goes. Who is in the kernel (D) stops
+        # before it leaves it; who waits there for a spawned process that was stopped before its exec, never would.
+        while running := [pid for pid in self.faults.survivors() if state(pid) not in "TtZXD"]:
             for pid in running:
                 send(pid, signal.SIGSTOP)
             time.sleep(0.002)
