@@ -160,25 +160,6 @@ struct GarbageContractTests {
     #expect(try store.treeNode(digest("gone")) == nil)
   }
 
-  @Test("the result that a run is about is no garbage", .temporaryFolder, arguments: RecordStoreBackend.all)
-  func restoring(backend: RecordStoreBackend) throws {
-    let store = try backend.open()
-    let old = step("old", day: 1)
-    try old.run(in: store)
-    let result = try store.newestResult(of: old)
-    try step("new", day: 1).run(in: store)
-    var elsewhere = old
-    elsewhere.key = key("clean", on: "feature")
-    let run = try elsewhere.begin(in: store)
-    #expect(try collect(store).results == 0)
-    var outcome = elsewhere.ending(.completed, .success, exitCode: 0)
-    outcome.restored = result
-    try store.finish(run, with: outcome)
-    #expect(try store.record(elsewhere.key)?.result == result)
-    _ = try store.drop(DropRequest(scope: BranchScope(storageKey: "feature"), now: Time.day(3), by: "me"))
-    #expect(try collect(store).results == 1)
-  }
-
   @Test(
     "within a budget the oldest goes first, and what a record holds on to never", .temporaryFolder,
     arguments: RecordStoreBackend.all)
