@@ -57,8 +57,9 @@ extension SQLiteRecordStore: BranchSnapshotStore {
   static func listHeldBySnapshots(_ connection: Connection) throws(StoreError) {
     try connection.execute(
       """
-      CREATE TEMP TABLE held_results (id INTEGER PRIMARY KEY);
-      CREATE TEMP TABLE held_keys (key BLOB PRIMARY KEY) WITHOUT ROWID
+      CREATE TEMP TABLE IF NOT EXISTS held_results (id INTEGER PRIMARY KEY);
+      CREATE TEMP TABLE IF NOT EXISTS held_keys (key BLOB PRIMARY KEY) WITHOUT ROWID;
+      DELETE FROM temp.held_results; DELETE FROM temp.held_keys
       """)
     var numbers: [Int64] = []
     do {

@@ -24,6 +24,7 @@ extension SQLiteRecordStore {
     var report = GarbageReport()
     do throws(StoreError) {
       try write { connection throws(StoreError) in
+        defer { try? connection.execute("DROP TABLE temp.held_results; DROP TABLE temp.held_keys") }
         report = try Self.collect(olderThan: request.cutoff, connection)
         try Self.shrink(request, &report, connection)
         try Self.collectComponents(request.treeChildren, connection)
@@ -41,7 +42,6 @@ extension SQLiteRecordStore {
     try connection.run(
       "DELETE FROM snapshots WHERE kind IN ('run', 'interval') AND created_at < ?", [.text(cutoff)])
     try listHeldBySnapshots(connection)
-    defer { try? connection.execute("DROP TABLE temp.held_results; DROP TABLE temp.held_keys") }
     try connection.run(
       """
       DELETE FROM action_results WHERE created_at < ? AND id NOT IN (SELECT id FROM temp.held_results)
