@@ -107,7 +107,7 @@ def stored_for(target: Target, path: Path, value: str) -> bool:
 
 @row(16, "B", "bits flipped in records.db")
 def spoiled_records(faults: Faults, tally: Tally) -> None:
-    target, crashes, wrong_bytes, noticed = Target(faults), 0, 0, 0
+    target, crashes, wrong_bytes, noticed, repaired = Target(faults), 0, 0, 0, 0
     path = target.project.store / "records.db"
     with closing(sqlite3.connect(path)) as database:  # All of it in one file, so that no log covers the damage.
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -134,10 +134,21 @@ def spoiled_records(faults: Faults, tally: Tally) -> None:
             words += said
             wrong_bytes += wrong == "wrong bytes were served"
             problems.append(wrong)
+        told = target.project.purser("doctor")
+        repair = target.project.purser("doctor", "--repair")
+        healthy, sound = target.project.purser("doctor"), target.project.purser("verify")
+        repaired += told.code == 1 and healthy.code == 0
+        problems += [done.crash and f"doctor: {done.crash}" for done in (told, repair, healthy, sound)]
+        problems += [healthy.code != 0 and f"not healthy after the repair: {healthy.out[-300:].decode(errors='replace')}",
+                     sound.code != 0 and f"not sound after the repair: {sound.out[-300:].decode(errors='replace')}"]
+        for value in ("1", "2"):
+            _, wrong, said = target.again(value)
+            wrong_bytes += wrong == "wrong bytes were served"
+            problems += [wrong and f"after the repair: {wrong}", said and f"after the repair: {said[-200:]!r}"]
         crashes += any(problem and "crashed" in problem for problem in problems)
         noticed += bool(words)
         tally.add(*problems)
-    tally.figure = f"{crashes} crashes, wrong bytes {wrong_bytes}, damage told {noticed} times"
+    tally.figure = f"{crashes} crashes, wrong bytes {wrong_bytes}, damage told {noticed} times, repaired {repaired}"
 
 
 @row(17, "B", "files of the store are gone")
