@@ -15,29 +15,52 @@
 #include <time.h>
 #include <unistd.h>
 
-// Only there to interrupt flock: the handler has nothing to do.
+// Only there to interrupt a wait: the handler has nothing to do.
 static void wake(int signal) { (void)signal; }
 
+// The place in front of the lock, beyond what the file holds. One process stands there at a time, and whoever comes
+// back for the lock has to pass it too: else the last holder, which runs, takes the lock again and again before those
+// that sleep have woken.
+static int front(int fd, short type, int command) {
+  struct flock place = {.l_type = type, .l_whence = SEEK_SET, .l_start = 1 << 20, .l_len = 1};
+  return fcntl(fd, command, &place);
+}
+
 int purser_lock(int fd, int milliseconds) {
-  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EINTR) continue;
-    if (errno != EWOULDBLOCK) return -errno;
+  int is_in_front = front(fd, F_WRLCK, F_OFD_SETLK) == 0;
+  // Where there are no such locks, it goes without.
+  int is_crowded = !is_in_front && (errno == EAGAIN || errno == EACCES);
+  if (!is_crowded) {
+    int result = 0;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      result = -errno;
+      break;
+    }
+    if (result != -EWOULDBLOCK) {
+      if (is_in_front) front(fd, F_UNLCK, F_OFD_SETLK);
+      return result;
+    }
+  }
 
-    // Contended: sleep in the kernel's queue, with a timer of this thread's own to bound the wait. The timer repeats,
-    // because a single shot could fire between being armed and flock going to sleep.
-    int number = SIGRTMIN + 6;
-    struct sigaction action = {.sa_handler = wake};
-    sigemptyset(&action.sa_mask);
-    sigaction(number, &action, 0);
-    sigset_t only, before;
-    sigemptyset(&only);
-    sigaddset(&only, number);
-    pthread_sigmask(SIG_UNBLOCK, &only, &before);
+  // Contended: sleep in the kernel's queue, with a timer of this thread's own to bound the wait. The timer repeats,
+  // because a single shot could fire between being armed and the wait.
+  int number = SIGRTMIN + 6;
+  struct sigaction action = {.sa_handler = wake};
+  sigemptyset(&action.sa_mask);
+  sigaction(number, &action, 0);
+  sigset_t only, before;
+  sigemptyset(&only);
+  sigaddset(&only, number);
+  pthread_sigmask(SIG_UNBLOCK, &only, &before);
 
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
-    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-    timer_t timer;
-    if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return -errno;
+  int result = 0;
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
+  event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+  timer_t timer;
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) {
+    result = -errno;
+  } else {
     struct itimerspec spec = {
         .it_value = {milliseconds / 1000, (milliseconds % 1000) * 1000000L},
         .it_interval = {0, 100000000L},
@@ -45,8 +68,14 @@ int purser_lock(int fd, int milliseconds) {
     timer_settime(timer, 0, &spec, 0);
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    int result = 0;
-    while (flock(fd, LOCK_EX) != 0) {
+    while (1) {
+      int failed = is_crowded ? front(fd, F_WRLCK, F_OFD_SETLKW) : flock(fd, LOCK_EX);
+      if (failed == 0 && is_crowded) {
+        is_crowded = 0;
+        is_in_front = 1;
+        continue;
+      }
+      if (failed == 0) break;
       if (errno != EINTR) {
         result = -errno;
         break;
@@ -59,10 +88,10 @@ int purser_lock(int fd, int milliseconds) {
       }
     }
     timer_delete(timer);
-    pthread_sigmask(SIG_SETMASK, &before, 0);
-    return result;
   }
-  return 0;
+  if (is_in_front) front(fd, F_UNLCK, F_OFD_SETLK);
+  pthread_sigmask(SIG_SETMASK, &before, 0);
+  return result;
 }
 
 int purser_open_beneath(int directory, const char *path, int flags, unsigned mode) {
