@@ -83,7 +83,7 @@ extension Session {
     if console.isJSON {
       console.print(
         .object([
-          ("storageKey", .string(cache.project.storageKey)), ("snapshots", .array(entries.map(\.json))),
+          ("storageKey", .string(cache.project.storageKey)), ("snapshots", .array(entries.reversed().map(\.json))),
         ]))
       return 0
     }

@@ -69,7 +69,7 @@ struct SnapshotTests {
     #expect(try hasComeTrue(within: 60) { try list().count { $0.kind == "interval" } >= 3 })
     try project.remove("../hold")
     #expect(try run.wait().code == 0)
-    #expect(try list().last?.kind == "run")
+    #expect(try list().first?.kind == "run")
   }
 
   @Test func `What is brought back is what was there, and what stood there is kept`() throws {

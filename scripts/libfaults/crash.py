@@ -262,7 +262,7 @@ def scarce(faults: Faults, tally: Tally) -> None:
     project = faults.project()
     project.write("in", "1\n")
     action = ["exec", "--task", "t", "--force", "--input", "in", "--output", "out", "--", "cp", "in", "out"]
-    hangs, ran = 0, 0
+    hangs, ran, ended = 0, 0, 0
     limits = [f"--nofile={n}" for n in range(4, 40, faults.rounds(2, 1))]
     # With less than the file's own size the kernel ends it before it begins.
     least = (faults.purser.stat().st_size >> 20) + 4
@@ -274,9 +274,12 @@ def scarce(faults: Faults, tally: Tally) -> None:
         ran += done.code == 0
         wrong = "ended with 0 without the output" if done.code == 0 and project.read("out") != b"1\n" else None
         silent = "no word about why" if done.code != 0 and not done.err else None
-        tally.add(done.crash and f"{limit}: {done.crash}", wrong, silent)
+        # Swift's runtime ends a process that gets no memory, and says so: no program of it can refuse instead.
+        is_out_of_memory = done.code == -signal.SIGABRT and b"failed to allocate" in done.err
+        ended += is_out_of_memory
+        tally.add(not is_out_of_memory and done.crash and f"{limit}: {done.crash}", wrong, silent)
     tally.add(project.purser(*action).says(0), project.unsound())
-    tally.figure = f"{ran} ran, {tally.tried - 1 - ran} refused, {hangs} hangs"
+    tally.figure = f"{ran} ran, {tally.tried - 1 - ran - ended} refused, {ended} ended for want of memory, {hangs} hangs"
 
 
 @row(13, "A", "random I/O failures")

@@ -178,7 +178,10 @@ class Project:
     def dangling(self) -> list[str]:
         """Contents that the records name and that are missing, short or something else."""
         with self.records() as records:
-            rows = records.execute("SELECT digest, size, encoding FROM blobs WHERE content IS NULL").fetchall()
+            # Where even the first migration found no room, nothing is recorded, and nothing named.
+            is_made = records.execute("SELECT 1 FROM sqlite_master WHERE name = 'blobs'").fetchone()
+            rows = records.execute("SELECT digest, size, encoding FROM blobs WHERE content IS NULL").fetchall() \
+                if is_made else []
         wrong = []
         for digest, size, encoding in rows:
             try:
