@@ -78,20 +78,12 @@ extension TaskCache {
   }
 
   private func removeSpareFiles(_ age: Int64, _ isTrial: Bool, _ summary: inout GarbageSummary) {
-    guard let stream = project.store.withCString({ opendir($0) }) else { return }
-    var files: [(name: String, path: ByteString, info: stat)] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { ByteString($0.prefix { $0 != 0 }) }
-      var info = stat()
-      let path = project.store.appending(path: name)
-      guard path.withCString({ lstat($0, &info) }) == 0, info.st_mode & S_IFMT == S_IFREG else { continue }
-      files.append((name.escaped, path, info))
-    }
-    closedir(stream)
+    let files = Self.files(in: project.store)
     let limit = Glibc.time(nil) - Int(clamping: age)
     let backups = files.filter { $0.name.hasPrefix("backup-") && $0.name.hasSuffix(".db") }.sorted { $0.name > $1.name }
     let spare =
-      files.filter { $0.name.hasPrefix("plan-") && $0.info.st_mtim.tv_sec < limit }
+      (files.filter { $0.name.hasPrefix("plan-") } + Self.files(in: project.store.appending(path: "hits")))
+      .filter { $0.info.st_mtim.tv_sec < limit }
       + backups.dropFirst(Self.keptBackups)
       + files.filter {
         ["stat-cache", "code-cache", "pipeline-cache"].contains($0.name) && $0.info.st_size > Self.largestCache
@@ -100,5 +92,19 @@ extension TaskCache {
       summary.files += 1
       summary.fileBytes += UInt64(file.info.st_blocks) * 512
     }
+  }
+
+  private static func files(in folder: ByteString) -> [(name: String, path: ByteString, info: stat)] {
+    guard let stream = folder.withCString({ opendir($0) }) else { return [] }
+    defer { closedir(stream) }
+    var files: [(name: String, path: ByteString, info: stat)] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { ByteString($0.prefix { $0 != 0 }) }
+      var info = stat()
+      let path = folder.appending(path: name)
+      guard path.withCString({ lstat($0, &info) }) == 0, info.st_mode & S_IFMT == S_IFREG else { continue }
+      files.append((name.escaped, path, info))
+    }
+    return files
   }
 }

@@ -13,7 +13,7 @@ let gcCommand = CommandSpec(
     What a task's record names stays, whatever the budget is: 'purser branch drop' removes the records of a branch. A SIZE
     is a number of bytes, or one with K, M, G or T (of 1024). Safe beside running tasks: a file that was written to within
     the last hour stays, and so does the result that a run is putting back. Removed as well: what has been in quarantine,
-    and plans that were kept, for longer than the age; all backups but the last 3; and caches above 64 MiB.
+    plans and hits that were kept, for longer than the age; all backups but the last 3; and caches above 64 MiB.
     """
 ) { invocation in
   let session = try Session(invocation)
