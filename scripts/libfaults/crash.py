@@ -294,6 +294,9 @@ def random_failures(faults: Faults, tally: Tally) -> None:
         sweep, call = faults.random.choice(sweeps), faults.random.choice(calls)
         error, number = faults.random.choice(errors), faults.random.randint(1, 40)
         again = faults.random.choice(["", f"+{faults.random.randint(1, 20)}", "+"])
+        is_for_ever = again in ("+", "+1")
+        if is_for_ever and error in ("EINTR", "EAGAIN"):
+            again = ""  # They ask to try again, which is done: no kernel says so for ever.
         project = sweep.fresh_copy()
         # Of an exec, its own calls alone are hit; of a run, those of its threads, and so of its commands too.
         through = strace(call, f"error={error}:when={number}{again}", sweep.log, follow=sweep.is_pipeline)
@@ -301,7 +304,8 @@ def random_failures(faults: Faults, tally: Tally) -> None:
         faults.end_survivors()
         injected += was_injected(sweep.log)
         problems = [done.crash, *sweep.old_or_new(project, done)]
-        if done.code != 0 and not done.err:
+        # Where nothing can be written any more, no word can be either.
+        if done.code != 0 and not done.err and not (call == "write" and is_for_ever):
             problems.append(f"ended with {done.code} and not a word")
         if not tally.add(*problems):
             tally.bad[-1] = f"{sweep.name}, {call}:error={error}:when={number}{again}: {tally.bad[-1]}"
