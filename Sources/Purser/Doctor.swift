@@ -81,17 +81,6 @@ package struct Doctor {
     return path.withCString { lstat($0, &info) } == 0 ? info : nil
   }
 
-  private static func names(in folder: ByteString) -> [ByteString] {
-    guard let stream = folder.withCString({ opendir($0) }) else { return [] }
-    defer { closedir(stream) }
-    var names: [ByteString] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { ByteString($0.prefix { $0 != 0 }) }
-      if name != "." && name != ".." { names.append(name) }
-    }
-    return names.sorted()
-  }
-
   // MARK: Permissions
 
   private mutating func examinePermissions() {
@@ -267,7 +256,8 @@ package struct Doctor {
         drop("stat-cache")
       }
     }
-    for name in Self.names(in: store) where name.hasPrefix("plan-") && PlanCache.isDamaged(at: store + "/" + name) {
+    for name in StoreFolder.names(in: store)
+    where name.hasPrefix("plan-") && PlanCache.isDamaged(at: store + "/" + name) {
       add("plans", "the kept plan '\(name.printable)' is damaged", repairable: "drop it; the next plan is made anew") {
         drop(name)
       }
@@ -279,7 +269,7 @@ package struct Doctor {
     let now = time(nil)
     var old: [ByteString] = []
     func look(_ folder: ByteString, _ isWanted: (ByteString) -> Bool) {
-      for name in Self.names(in: folder) where isWanted(name) {
+      for name in StoreFolder.names(in: folder) where isWanted(name) {
         guard let info = Self.status(folder + "/" + name), info.st_mode & S_IFMT == S_IFREG,
           info.st_mtim.tv_sec < now - Self.leftoverAge, info.st_ctim.tv_sec < now - Self.leftoverAge
         else { continue }
@@ -324,7 +314,7 @@ package struct Doctor {
 
   /// The latest time of a file of the store.
   private static func latestChange(in store: ByteString) -> (path: ByteString, seconds: Int)? {
-    names(in: store).compactMap { name in
+    StoreFolder.names(in: store).compactMap { name in
       let path = store + "/" + name
       return status(path).map { (path, max($0.st_mtim.tv_sec, $0.st_ctim.tv_sec)) }
     }.max { $0.1 < $1.1 }

@@ -128,11 +128,9 @@ package struct StepRunner {
   }
 
   /// Keeps what made a step fresh, if nobody has written to the store since it was looked up.
-  private func keep(_ known: Known, _ result: ActionResult) {
-    var kept = KeptHit(mark: known.mark, records: known.records, log: nil)
-    if let log = result.log { kept.log = (try? cache.records.inlineContent(log)) ?? nil }
+  private func keep(_ known: Known, log: (blob: StoredBlob, content: [UInt8])?) {
     guard cache.records.mark() == known.mark else { return }
-    kept.save(at: known.place)
+    KeptHit(mark: known.mark, records: known.records, log: log).save(at: known.place)
   }
 
   // MARK: Joining
@@ -179,12 +177,14 @@ package struct StepRunner {
   ) throws(PurserError) -> Int32? {
     let joined = joined.flatMap { $0.holder.made(result) ? $0 : nil }
     do {
+      var stored = known?.kept?.log
       if let log = result.log {
-        try cache.contents.withLog(log, known: known?.kept?.log) { log in
+        if let known, known.kept == nil { stored = try cache.records.inlineContent(log) }
+        try cache.contents.withLog(log, known: stored) { log in
           if let joined { try joined.follower?.finish(log, show) } else { try LogReplay.replay(log) }
         }
       }
-      if let known, known.kept == nil { keep(known, result) }
+      if let known, known.kept == nil { keep(known, log: stored) }
     } catch let error as StoreError where error.code == .corrupt {
       report(.warning(error.message))
       return nil

@@ -95,16 +95,11 @@ extension TaskCache {
   }
 
   private static func files(in folder: ByteString) -> [(name: String, path: ByteString, info: stat)] {
-    guard let stream = folder.withCString({ opendir($0) }) else { return [] }
-    defer { closedir(stream) }
-    var files: [(name: String, path: ByteString, info: stat)] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { ByteString($0.prefix { $0 != 0 }) }
+    StoreFolder.names(in: folder).compactMap { name in
       var info = stat()
       let path = folder.appending(path: name)
-      guard path.withCString({ lstat($0, &info) }) == 0, info.st_mode & S_IFMT == S_IFREG else { continue }
-      files.append((name.escaped, path, info))
+      guard path.withCString({ lstat($0, &info) }) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
+      return (name.escaped, path, info)
     }
-    return files
   }
 }

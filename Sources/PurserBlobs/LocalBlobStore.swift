@@ -215,20 +215,22 @@ package final class LocalBlobStore: BlobStore, Sendable {
   ) throws(StoreError) -> (count: Int, bytes: UInt64) {
     var removed = (count: 0, bytes: UInt64(0))
     let hourAgo = now() - 3600
-    for prefix in Self.names(in: root) where prefix.count == 2 {
-      for rest in Self.names(in: root + "/" + prefix) {
+    for prefix in StoreFolder.names(in: root) where prefix.count == 2 {
+      for rest in StoreFolder.names(in: root + "/" + prefix) {
         guard let digest = Digest(hex: (prefix + rest).escaped), !isKept(digest) else { continue }
         Self.removeIfOld(path(of: digest), hourAgo, isTrial, &removed)
       }
     }
     let quarantine = root + "/quarantine"
     if quarantineAge < Int64(now()) {
-      for name in Self.names(in: quarantine) {
+      for name in StoreFolder.names(in: quarantine) {
         Self.removeIfOld(quarantine + "/" + name, now() - Int(quarantineAge), isTrial, &removed)
       }
     }
     var leftovers = (count: 0, bytes: UInt64(0))
-    for name in Self.names(in: temporary) { Self.removeIfOld(temporary + "/" + name, hourAgo, isTrial, &leftovers) }
+    for name in StoreFolder.names(in: temporary) {
+      Self.removeIfOld(temporary + "/" + name, hourAgo, isTrial, &leftovers)
+    }
     removed.bytes += leftovers.bytes
     return removed
   }
@@ -244,17 +246,6 @@ package final class LocalBlobStore: BlobStore, Sendable {
     else { return }
     removed.count += 1
     removed.bytes += UInt64(info.st_blocks) * 512
-  }
-
-  private static func names(in folder: ByteString) -> [ByteString] {
-    guard let stream = folder.withCString({ opendir($0) }) else { return [] }
-    defer { closedir(stream) }
-    var names: [ByteString] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { ByteString($0.prefix { $0 != 0 }) }
-      if name != "." && name != ".." { names.append(name) }
-    }
-    return names
   }
 
   /// Makes a folder closed to others; `true` if it was not there.

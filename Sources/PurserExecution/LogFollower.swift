@@ -9,8 +9,8 @@ package final class LogFollower {
   private let path: ByteString
   private var file: Int32 = -1
   private var offset: Int64 = 0
-  /// Of the frame that `offset` is in: its stream, and how many of its bytes are to come.
-  private var frame: (stream: UInt8, rest: Int64) = (0, 0)
+  /// Of the frame that `offset` is in: its stream, and how many of its bytes are still to come.
+  private var frame: (stream: UInt8, length: Int64) = (0, 0)
   private var isBroken = false
   private var given: (first: Int64, second: Int64) = (0, 0)
 
@@ -39,17 +39,17 @@ package final class LogFollower {
     guard file >= 0 else { return }
     try withUnsafeTemporaryAllocation(byteCount: 1 << 16, alignment: 16) { buffer in
       while true {
-        let isInFrame = frame.rest > 0
-        let wanted = isInFrame ? Int(min(frame.rest, Int64(buffer.count))) : LogSpool.headerSize
+        let isInFrame = frame.length > 0
+        let wanted = isInFrame ? Int(min(frame.length, Int64(buffer.count))) : LogSpool.headerSize
         let count = pread(file, buffer.baseAddress, wanted, Int(offset))
         if count < 0 && errno == EINTR { continue }
         if count <= 0 || (!isInFrame && count < wanted) { return }
         offset += Int64(count)
         guard isInFrame else {
-          frame = (buffer[0], (1...4).reduce(0) { $0 | Int64(buffer[$1]) << (8 * ($1 - 1)) })
+          frame = LogReader.header(UnsafeRawBufferPointer(buffer))
           continue
         }
-        frame.rest -= Int64(count)
+        frame.length -= Int64(count)
         if frame.stream == 1 { given.first += Int64(count) } else { given.second += Int64(count) }
         try body(frame.stream, UnsafeRawBufferPointer(rebasing: buffer[..<count]))
       }

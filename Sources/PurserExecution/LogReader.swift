@@ -51,9 +51,7 @@ enum LogReader {
       guard size - start >= Int64(LogSpool.headerSize) else {
         throw LogFormatError(offset: start, problem: .truncated)
       }
-      let header = try source.bytes(at: start, count: LogSpool.headerSize)
-      let stream = header[0]
-      let length = (1...4).reduce(0) { $0 | Int64(header[$1]) << (8 * ($1 - 1)) }
+      let (stream, length) = header(try source.bytes(at: start, count: LogSpool.headerSize))
       guard stream == 1 || stream == 2 else {
         throw LogFormatError(offset: start, problem: .unknownStream(stream))
       }
@@ -67,6 +65,11 @@ enum LogReader {
         offset += Int64(count)
       }
     }
+  }
+
+  /// What the header of a frame says: the stream, and how many bytes of it follow.
+  static func header(_ bytes: UnsafeRawBufferPointer) -> (stream: UInt8, length: Int64) {
+    (bytes[0], (1...4).reduce(0) { $0 | Int64(bytes[$1]) << (8 * ($1 - 1)) })
   }
 
   /// Reads from a place of a file until the buffer is full.

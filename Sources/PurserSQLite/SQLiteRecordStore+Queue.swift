@@ -127,7 +127,7 @@ extension SQLiteRecordStore {
   // MARK: Changes
 
   package func cancel(_ ids: [Int64], now: String, by author: String) throws(StoreError) -> [WorkChange] {
-    try change(ids, "CANCEL_REQUESTED", now: now, by: author) { state in
+    try change(ids, "CANCEL_REQUESTED", now: now, by: author, Self.setState) { state in
       switch state {
       case .pending: .cancelled
       case .submitted, .validating, .preparing, .building, .running: .cancelling
@@ -137,11 +137,23 @@ extension SQLiteRecordStore {
   }
 
   package func retry(_ ids: [Int64], now: String, by author: String) throws(StoreError) -> [WorkChange] {
-    try change(ids, "RETRIED", now: now, by: author) { $0 == .failed || $0 == .cancelled ? .pending : nil }
+    try change(ids, "RETRIED", now: now, by: author, Self.setState) { state in
+      state == .failed || state == .cancelled ? .pending : nil
+    }
   }
 
+  package func remove(_ ids: [Int64], now: String, by author: String) throws(StoreError) -> [WorkChange] {
+    try change(ids, "REMOVED", now: now, by: author, Self.hide) { state in
+      [.completed, .failed, .cancelled].contains(state) ? state : nil
+    }
+  }
+
+  private typealias Update = (Int64, RunState, String, Connection) throws(StoreError) -> Void
+
+  /// Changes work from the state that it is in to the `next` one, and logs it; `nil` refuses.
   private func change(
-    _ ids: [Int64], _ event: String, now: String, by author: String, _ next: (RunState) -> RunState?
+    _ ids: [Int64], _ event: String, now: String, by author: String, _ update: Update,
+    _ next: (RunState) -> RunState?
   ) throws(StoreError) -> [WorkChange] {
     try write { connection throws(StoreError) in
       var changes: [WorkChange] = []
@@ -154,15 +166,7 @@ extension SQLiteRecordStore {
           changes.append(.refused(id, state: work.state))
           continue
         }
-        try connection.run(
-          """
-          UPDATE task_runs SET status = ?1, updated_at = ?2,
-            attempts = CASE ?1 WHEN 'PENDING' THEN 0 ELSE attempts END,
-            finished_at = CASE ?1 WHEN 'CANCELLED' THEN ?2 WHEN 'PENDING' THEN NULL ELSE finished_at END,
-            available_at = CASE ?1 WHEN 'PENDING' THEN NULL ELSE available_at END,
-            error_info = CASE ?1 WHEN 'PENDING' THEN NULL ELSE error_info END
-          WHERE id = ?3
-          """, [.text(state.rawValue), .text(now), .integer(id)])
+        try update(id, state, now, connection)
         try Self.log(
           event, run: id, key: work.key, from: work.state.rawValue, to: state.rawValue, at: now, by: author, connection)
         changes.append(.changed(id, from: work.state, to: state))
@@ -171,26 +175,21 @@ extension SQLiteRecordStore {
     }
   }
 
-  package func remove(_ ids: [Int64], now: String, by author: String) throws(StoreError) -> [WorkChange] {
-    try write { connection throws(StoreError) in
-      var changes: [WorkChange] = []
-      for id in ids {
-        guard let work = try Self.listedWork(id, connection) else {
-          changes.append(.unknown(id))
-          continue
-        }
-        guard [.completed, .failed, .cancelled].contains(work.state) else {
-          changes.append(.refused(id, state: work.state))
-          continue
-        }
-        try connection.run(
-          "UPDATE task_runs SET active = 0, updated_at = ? WHERE id = ?", [.text(now), .integer(id)])
-        try Self.log(
-          "REMOVED", run: id, key: work.key, from: work.state.rawValue, to: work.state.rawValue, at: now, by: author,
-          connection)
-        changes.append(.changed(id, from: work.state, to: work.state))
-      }
-      return changes
-    }
+  private static func setState(
+    of id: Int64, to state: RunState, now: String, _ connection: Connection
+  ) throws(StoreError) {
+    try connection.run(
+      """
+      UPDATE task_runs SET status = ?1, updated_at = ?2,
+        attempts = CASE ?1 WHEN 'PENDING' THEN 0 ELSE attempts END,
+        finished_at = CASE ?1 WHEN 'CANCELLED' THEN ?2 WHEN 'PENDING' THEN NULL ELSE finished_at END,
+        available_at = CASE ?1 WHEN 'PENDING' THEN NULL ELSE available_at END,
+        error_info = CASE ?1 WHEN 'PENDING' THEN NULL ELSE error_info END
+      WHERE id = ?3
+      """, [.text(state.rawValue), .text(now), .integer(id)])
+  }
+
+  private static func hide(_ id: Int64, in state: RunState, now: String, _ connection: Connection) throws(StoreError) {
+    try connection.run("UPDATE task_runs SET active = 0, updated_at = ? WHERE id = ?", [.text(now), .integer(id)])
   }
 }

@@ -56,6 +56,18 @@ package enum StoreFolder {
     }
   }
 
+  /// The names in one of its folders, sorted; none where it cannot be read.
+  package static func names(in folder: ByteString) -> [ByteString] {
+    guard let stream = folder.withCString({ opendir($0) }) else { return [] }
+    defer { closedir(stream) }
+    var names: [ByteString] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { ByteString($0.prefix { $0 != 0 }) }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
   private static func write(_ content: StaticString, to path: ByteString) {
     let descriptor = path.withCString { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) }
     guard descriptor >= 0 else { return }
