@@ -14,7 +14,9 @@ extension TaskCache {
     name: String, version: String, schema text: [UInt8], command: TaskSpec
   ) throws(PurserError) -> Int64 {
     guard (1...255).contains(name.unicodeScalars.count), !name.contains("@") else {
-      throw PurserError(.refused, "a type's name has 1 to 255 characters and no '@', not '\(name)'")
+      throw PurserError(
+        .refused,
+        "a type's name has 1 to 255 characters and no '@', not '\(name)'; its version is given apart (--version)")
     }
     guard (1...50).contains(version.unicodeScalars.count) else {
       throw PurserError(.refused, "a type's version has 1 to 50 characters, not '\(version)'")
