@@ -8,10 +8,9 @@ import Synchronization
 /// One attempt at a task, open under its leases: from `begin` until `finish`.
 ///
 /// An attempt that is dropped, or whose process dies, leaves nothing recorded as done; its leases go to whoever comes
-/// next. While it is open, a thread of its own renews them.
+/// next. While it is open, they are renewed.
 public final class Attempt: Sendable {
   private let isOpen = Mutex(true)
-  private let keeper = Mutex<RepeatingThread?>(nil)
   let cache: TaskCache
   let spec: TaskSpec
   let assessment: Assessment
@@ -41,17 +40,6 @@ public final class Attempt: Sendable {
     if isOpen.withLock({ $0 }) { abandon(because: "dropped") }
   }
 
-  /// Renews the leases until the attempt is over: the work itself, and storing what it made, may take hours.
-  func keepLeases() {
-    let records = cache.records
-    let run = run
-    let seconds = cache.lessor.seconds
-    let kept = RepeatingThread(everyMilliseconds: Int32(seconds * 1000 / 4)) {
-      try? records.renew(run, until: TaskCache.time(in: seconds))
-    }
-    keeper.withLock { $0 = kept }
-  }
-
   /// Throws `leaseLost` if the leases are not this run's any more. Asked before files are changed: who was frozen for so
   /// long that somebody else took over must not remove what that one has made. Only asks if the last answer is more than
   /// a second old.
@@ -65,10 +53,7 @@ public final class Attempt: Sendable {
   /// The leases are given back, or lost: nothing more is to be recorded.
   fileprivate func close() {
     isOpen.withLock { $0 = false }
-    keeper.withLock { keeper in
-      keeper?.stop()
-      keeper = nil
-    }
+    cache.leaseKeeper.release(run)
   }
 
   /// How the work ended.
@@ -344,7 +329,7 @@ extension TaskCache {
       let attempt = Attempt(
         cache: self, spec: spec, assessment: assessment, run: opened.run, confirmed: opened.at,
         readsFrom: kind == "run" && spec.dependencyFile != nil ? nextTick() : nil)
-      attempt.keepLeases()
+      leaseKeeper.keep(opened.run, in: records, seconds: lessor.seconds)
       return attempt
     } catch {
       throw PurserError(error)

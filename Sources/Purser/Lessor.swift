@@ -21,7 +21,7 @@ struct Lessor {
   }
 
   /// The boot and the process name-space that pids are meant in: `BOOT/NAMESPACE`.
-  static func worker() -> String {
+  static let worker = {
     var boot = "unknown"
     let descriptor = Glibc.open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
     if descriptor >= 0 {
@@ -38,7 +38,7 @@ struct Lessor {
       return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
     }
     return "\(boot)/\(namespace)"
-  }
+  }()
 
   /// The lease on a task record.
   static func name(of key: TaskKey) -> String {
@@ -62,13 +62,13 @@ struct Lessor {
 
   /// Whether somebody alive holds the lease on a task record.
   func isAtWork(on key: TaskKey) throws(StoreError) -> Bool {
-    let worker = Self.worker()
+    let worker = Self.worker
     return try records.leases(named: [Self.name(of: key)]).contains { !isOrphaned($0, worker) }
   }
 
   /// Those of some leases whose owners are not known to be dead.
   func living(among leases: [Lease]) -> [Lease] {
-    let worker = Self.worker()
+    let worker = Self.worker
     return leases.filter { !isOrphaned($0, worker) }
   }
 
@@ -76,7 +76,7 @@ struct Lessor {
   /// returned proves that these may be ended too. The lease of a task whose owner stands still is left to whoever wants
   /// the task.
   func endLeftovers(_ leases: [Lease]) -> [Int64] {
-    let worker = Self.worker()
+    let worker = Self.worker
     return endAbandoned(leases.filter { $0.isClaim || isOrphaned($0, worker) }, worker)
   }
 
@@ -97,8 +97,8 @@ struct Lessor {
     isStopped: () -> Bool = { false }, whileHeld: (Holder) -> Void
   ) throws(StoreError) -> (run: OpenRun, at: MonotonicTime)? {
     let key = TaskKey(storageKey: project.storageKey, pipeline: project.pipeline, task: spec.id)
-    let worker = Self.worker()
-    let current = ChildProcess.current()
+    let worker = Self.worker
+    let current = ChildProcess.current
     var abandoned: [Int64] = []
     let names = names(of: key)
     while true {

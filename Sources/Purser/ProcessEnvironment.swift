@@ -52,19 +52,20 @@ public struct ProcessEnvironment: Sendable {
 
   /// Sets or replaces a variable, given as `NAME=value`.
   mutating func set(entry: ByteString) {
-    let name = entry.bytes.prefix { $0 != UInt8(ascii: "=") } + [UInt8(ascii: "=")]
-    entries.removeAll { $0.bytes.starts(with: name) }
+    remove(ByteString(bytes: Array(entry.bytes.prefix { $0 != UInt8(ascii: "=") })))
     entries.append(entry)
   }
 
   /// Removes a variable.
   mutating func remove(_ name: ByteString) {
-    entries.removeAll { $0.hasPrefix(name + "=") }
+    let prefix = name + "="
+    guard entries.contains(where: { $0.hasPrefix(prefix) }) else { return }
+    entries.removeAll { $0.hasPrefix(prefix) }
   }
 
   /// Sets or replaces a variable.
   public mutating func set(_ name: ByteString, to value: ByteString) {
-    entries.removeAll { $0.hasPrefix(name + "=") }
+    remove(name)
     entries.append(name + "=" + value)
   }
 }

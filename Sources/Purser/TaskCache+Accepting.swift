@@ -36,7 +36,7 @@ extension TaskCache {
     guard !why.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0a }) else {
       throw PurserError(.usage, "say why with --why TEXT: it is kept, for whoever asks later what was accepted")
     }
-    let worker = Lessor.worker()
+    let worker = Lessor.worker
     var abandoned: [Int64] = []
     for _ in 0..<Self.tries {
       var prepared = ContentStore.Prepared()
@@ -87,7 +87,7 @@ extension TaskCache {
   /// - Throws: `missing` for a task for which nothing was accepted; `busy` for one that is being run. Nothing is changed
   ///   then.
   public func revokeAcceptance(of tasks: [String], why: String) throws(PurserError) -> [Int] {
-    let worker = Lessor.worker()
+    let worker = Lessor.worker
     var abandoned: [Int64] = []
     do {
       for task in tasks { try refuseIfHeld(key(task), worker) }
@@ -191,7 +191,7 @@ extension TaskCache {
         acceptance: Acceptance(kind: .adopted, at: now, by: author, why: why, changes: changes),
         resultKey: VouchedResult.key(for: key, outcome.fingerprint.actionKey))
     }
-    let current = ChildProcess.current()
+    let current = ChildProcess.current
     var run = NewRun(
       key: key(spec.id), kind: "adopt", actionKey: outcome.fingerprint.actionKey,
       reasons: JSON.array(assessment.decision.reasons.map(\.json)).serialized, createdBy: author,

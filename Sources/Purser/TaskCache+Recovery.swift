@@ -40,8 +40,8 @@ public struct InterruptedRun: Sendable {
 extension TaskCache {
   /// Who runs, for those who look whether the run lives.
   static func executionOwner() -> ExecutionTree.Owner {
-    let current = ChildProcess.current()
-    return ExecutionTree.Owner(worker: Lessor.worker(), pid: current.pid, startTime: current.startTime)
+    let current = ChildProcess.current
+    return ExecutionTree.Owner(worker: Lessor.worker, pid: current.pid, startTime: current.startTime)
   }
 
   /// The runs of pipelines that began, did not come to their end, and have nobody any more who is at them; and of which
@@ -82,7 +82,7 @@ extension TaskCache {
   /// Whether somebody may still be at a run. Pids of another name-space say nothing: there, the leases of its tasks do.
   private func isAlive(_ tree: ExecutionTree, _ parts: [String]) throws(StoreError) -> Bool {
     guard let owner = tree.owner else { return false }
-    let worker = Lessor.worker()
+    let worker = Lessor.worker
     if owner.worker == worker { return ChildProcess(pid: owner.pid, startTime: owner.startTime).isAlive }
     guard owner.worker.prefix(while: { $0 != "/" }) == worker.prefix(while: { $0 != "/" }) else { return false }
     let names = tree.nodes.map {

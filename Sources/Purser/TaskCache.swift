@@ -48,6 +48,7 @@ public final class TaskCache: Sendable {
   /// Whether each end of a task is made durable by itself; else somebody calls `sync` for many of them.
   let commitsDurably = Atomic(true)
   let expiredLeases = ExpiredLeases()
+  let leaseKeeper = LeaseKeeper()
 
   /// Opens the cache of a project. No record is written until something is to be recorded.
   public convenience init(project: Project, environment: ProcessEnvironment = .current) {

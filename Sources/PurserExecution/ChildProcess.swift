@@ -20,10 +20,10 @@ package struct ChildProcess: Sendable, Equatable {
   }
 
   /// This process. Its group is left out: it was made by a shell, and others may be in it.
-  package static func current() -> ChildProcess {
+  package static let current = {
     let pid = getpid()
     return ChildProcess(pid: pid, startTime: ProcessTable.entry(of: pid)?.startTime ?? 0)
-  }
+  }()
 
   /// Whether it still runs: the same process, and no zombie.
   package var isAlive: Bool {

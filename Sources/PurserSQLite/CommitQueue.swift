@@ -30,10 +30,10 @@ final class CommitQueue<Request: Sendable>: Sendable {
   /// How many wait for the next commit.
   var count: Int { state.withLock { $0.waiting.count } }
 
-  /// Returns when the request is committed, by this call of `commit` or by somebody else's. `commit` gives each
-  /// request's outcome, in their order.
+  /// Returns when the request is committed, by this call of `commit` or by somebody else's. `commit` takes, once, what
+  /// waits by the time that it is ready to commit, and gives each request's outcome, in their order.
   func submit(
-    _ request: Request, _ commit: ([Request]) -> [Result<Void, StoreError>]
+    _ request: Request, _ commit: (_ take: () -> [Request]) -> [Result<Void, StoreError>]
   ) throws(StoreError) {
     let ticket = Ticket(request)
     let mustWait = state.withLock { state in
@@ -45,11 +45,14 @@ final class CommitQueue<Request: Sendable>: Sendable {
       ticket.signal.wait()
       if let outcome = ticket.outcome.withLock({ $0 }) { return try outcome.get() }
     }
-    let batch = state.withLock { state in
-      defer { state.waiting = [] }
-      return state.waiting
+    var batch: [Ticket] = []
+    let outcomes = commit {
+      batch = state.withLock { state in
+        defer { state.waiting = [] }
+        return state.waiting
+      }
+      return batch.map(\.request)
     }
-    let outcomes = commit(batch.map(\.request))
     var ownOutcome = Result<Void, StoreError>.success(())
     for (other, outcome) in zip(batch, outcomes) {
       if other === ticket {

@@ -50,7 +50,7 @@ final class RecordDatabase {
 
   /// Of a process that appends progress many times a second: truncating the WAL every 16 commits would cost as much as
   /// the commits, and a log that is written again from its start is synced faster than one that grows.
-  private static let pagesInWAL = 1024
+  private static let pagesInWAL = 4096
   private static let isManyAppends = 16
   private static let isManyTruncations = 16
 
@@ -78,7 +78,8 @@ final class RecordDatabase {
 
   /// The reading connection, or `nil` where there is no store yet.
   func reading() throws(StoreError) -> Connection? {
-    if let open = reader ?? writer { return open }
+    // What writes keeps its pages over its own commits, a reader beside it does not.
+    if let open = writer ?? reader { return open }
     if isInMemory { return try writing() }
     try StoreFolder.check(directory)
     guard try hasFile() else { return nil }
@@ -176,7 +177,7 @@ final class RecordDatabase {
       return connection
     }
     try StoreFolder.prepare(directory)
-    let connection = try holdGate { () throws(StoreError) in
+    let connection = try holdGate { _ throws(StoreError) in
       _ = try hasFile()
       let connection = try Connection(path: databasePath, mode: .readWrite)
       let version = try Migrator.check(connection)
@@ -189,7 +190,7 @@ final class RecordDatabase {
       try connection.execute(
         """
         PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;
-        PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = \(Self.pagesInWAL)
+        PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = \(Self.pagesInWAL); PRAGMA cache_size = -8192
         """)
       chmod(databasePath, 0o600)
       if version < Migration.current {
@@ -199,6 +200,7 @@ final class RecordDatabase {
       return connection
     }
     writer = connection
+    reader = nil
     var info = stat()
     writerFile = stat(databasePath, &info) == 0 ? UInt64(info.st_ino) : nil
     return connection
@@ -211,12 +213,12 @@ final class RecordDatabase {
       && gate?.hasSeenOthers != true
   }
 
-  private func holdGate<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
-    if isInMemory { return try body() }
+  private func holdGate<Result>(_ body: (UInt64) throws(StoreError) -> Result) throws(StoreError) -> Result {
+    if isInMemory { return try body(0) }
     if gate == nil { gate = try WriterGate(path: gatePath) }
     guard gate != nil else { preconditionFailure("the gate was opened above") }
     var result: Result?
-    try gate?.hold { () throws(StoreError) in result = try body() }
+    try gate?.hold { generation throws(StoreError) in result = try body(generation) }
     guard let result else { preconditionFailure("hold runs its body or throws") }
     return result
   }
@@ -234,7 +236,9 @@ final class RecordDatabase {
     durable: Bool = true, appends isAppend: Bool = false, _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
     let connection = try writing()
-    return try holdGate { () throws(StoreError) in
+    let known = gate?.lastGeneration ?? 0
+    return try holdGate { generation throws(StoreError) in
+      if generation != known { connection.interned = InternedRows() }
       try setSynchronous(connection, durable: durable && isDurable)
       try connection.run("BEGIN IMMEDIATE", [])
       do throws(StoreError) {
@@ -252,6 +256,7 @@ final class RecordDatabase {
         return result
       } catch {
         try? connection.execute("ROLLBACK")
+        connection.interned = InternedRows()
         throw error
       }
     }
@@ -271,7 +276,7 @@ final class RecordDatabase {
   }
 
   /// A WAL longer than this is moved into the database by a ``sync()``, which comes once for many commits.
-  private static let longestSharedWAL = 8 << 20
+  private static let longestSharedWAL = 32 << 20
 
   /// Throws if the file that is written to is not the one of that name any more: what is recorded would be lost.
   private func requireFile() throws(StoreError) {
@@ -282,23 +287,29 @@ final class RecordDatabase {
       "the record store '\(databasePath)' was removed or replaced while it was in use; what was recorded since is lost")
   }
 
-  /// Makes durable what was committed without. The log is opened by its name: SQLite's locks are on other files.
-  func sync() throws(StoreError) {
-    guard writer != nil, !isInMemory else { return }
+  /// The log that holds what was committed without being made durable; `nil` if there is nothing to be done.
+  func logToSync() throws(StoreError) -> String? {
+    guard writer != nil, !isInMemory else { return nil }
     try requireFile()
-    guard isDurable else { return }
-    let path = databasePath + "-wal"
+    return isDurable ? databasePath + "-wal" : nil
+  }
+
+  /// Makes a log durable; nothing has to be held meanwhile. It is opened by its name: SQLite's locks are on other files.
+  static func sync(logAt path: String) throws(StoreError) {
     let log = open(path, O_RDONLY | O_CLOEXEC)
-    if log >= 0 {
-      defer { close(log) }
-      guard fdatasync(log) == 0 else {
-        throw StoreError(
-          .io, "the record store's log '\(path)' cannot be made durable: \(String(cString: strerror(errno)))")
-      }
+    guard log >= 0 else { return }
+    defer { close(log) }
+    guard fdatasync(log) == 0 else {
+      throw StoreError(
+        .io, "the record store's log '\(path)' cannot be made durable: \(String(cString: strerror(errno)))")
     }
+  }
+
+  /// Moves a log that has become long into the database.
+  func shorten(logAt path: String) throws(StoreError) {
     var info = stat()
     guard stat(path, &info) == 0, info.st_size > Self.longestSharedWAL, let writer else { return }
-    try holdGate { () throws(StoreError) in writer.truncateWAL() }
+    try holdGate { _ throws(StoreError) in writer.truncateWAL() }
   }
 
   /// Lets another file take the place of the database, with nobody at it but who has it open still.
@@ -307,7 +318,7 @@ final class RecordDatabase {
     reader = nil
     writer = nil
     snapshot = nil
-    return try holdGate { () throws(StoreError) in try body(databasePath) }
+    return try holdGate { _ throws(StoreError) in try body(databasePath) }
   }
 
   /// Runs migrations forth or back, outside of any transaction of ours.
@@ -316,7 +327,7 @@ final class RecordDatabase {
     try StoreFolder.prepare(directory)
     reader = nil
     writer = nil
-    return try holdGate { () throws(StoreError) in
+    return try holdGate { _ throws(StoreError) in
       _ = try hasFile()
       let connection = try Connection(path: databasePath, mode: .readWrite)
       _ = try Migrator.check(connection)

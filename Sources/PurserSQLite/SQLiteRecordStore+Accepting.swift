@@ -11,7 +11,8 @@ extension SQLiteRecordStore {
         let run = attempt.run
         let holders = try Self.leases(named: run.leases, connection)
         guard holders.isEmpty else { return .held(holders) }
-        guard try Self.isLastRun(run.previousRun, run.previousRunState, of: run.key, connection) else { return .moved }
+        let last = try Self.lastRun(of: run.key, connection)
+        guard last?.id == run.previousRun, last?.state == run.previousRunState else { return .moved }
         // Somebody may have marked it meanwhile, or the result was damaged and forgotten.
         if let result = attempt.outcome.restored, try !Self.isValid(result.id, for: run.key, connection) {
           return .moved

@@ -56,26 +56,56 @@ extension SQLiteRecordStore {
   private static func internSet(
     _ digest: Digest, _ components: [Component], _ connection: Connection
   ) throws(StoreError) -> Int64 {
+    if let known = connection.interned.sets[digest] { return known }
+    let id: Int64
     if let known = try connection.integer("SELECT id FROM component_sets WHERE digest = ?", [.digest(digest)]) {
-      return known
+      id = known
+    } else {
+      var members: [Int64] = []
+      for component in components { members.append(try intern(component, connection)) }
+      try connection.run(
+        "INSERT INTO component_sets (digest, members) VALUES (?, ?)", [.digest(digest), .blob(Varint.encode(members))])
+      id = connection.lastInsertedRow
     }
-    var ids: [Int64] = []
-    for component in components {
-      let values: [SQLValue] = [
-        .integer(Int64(component.tag.rawValue)), .blob(component.name.bytes), .blob(component.value.encoded),
-      ]
-      if let known = try connection.integer(
-        "SELECT id FROM components WHERE tag = ? AND name = ? AND value = ?", values)
-      {
-        ids.append(known)
-      } else {
-        try connection.run("INSERT INTO components (tag, name, value) VALUES (?, ?, ?)", values)
-        ids.append(connection.lastInsertedRow)
-      }
+    connection.interned.remember(id, for: digest)
+    return id
+  }
+
+  private static func intern(_ component: Component, _ connection: Connection) throws(StoreError) -> Int64 {
+    if let known = connection.interned.components[component] { return known }
+    let values: [SQLValue] = [
+      .integer(Int64(component.tag.rawValue)), .blob(component.name.bytes), .blob(component.value.encoded),
+    ]
+    try connection.run("INSERT INTO components (tag, name, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", values)
+    var id = connection.lastInsertedRow
+    if connection.changedRows == 0 {
+      guard
+        let known = try connection.integer(
+          "SELECT id FROM components WHERE tag = ? AND name = ? AND value = ?", values)
+      else { throw StoreError(.corrupt, "the component '\(component.label)' could not be recorded") }
+      id = known
     }
-    try connection.run(
-      "INSERT INTO component_sets (digest, members) VALUES (?, ?)", [.digest(digest), .blob(Varint.encode(ids))])
-    return connection.lastInsertedRow
+    connection.interned.remember(id, for: component)
+    return id
+  }
+}
+
+/// Rows of components and of their sets that are known to be there: those of the many tasks of one run have most of
+/// them in common. To be forgotten whenever somebody may have removed some.
+struct InternedRows {
+  /// Some 200 bytes each.
+  private static let limit = 10_000
+  private(set) var components: [Component: Int64] = [:]
+  private(set) var sets: [Digest: Int64] = [:]
+
+  mutating func remember(_ id: Int64, for component: Component) {
+    if components.count >= Self.limit { components = [:] }
+    components[component] = id
+  }
+
+  mutating func remember(_ id: Int64, for set: Digest) {
+    if sets.count >= Self.limit { sets = [:] }
+    sets[set] = id
   }
 }
 

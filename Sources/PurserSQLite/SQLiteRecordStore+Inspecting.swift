@@ -266,6 +266,7 @@ extension SQLiteRecordStore: InspectedStore {
           // Written again with the next run; what rests on it has a key that nothing leads to.
           try connection.run("DELETE FROM fingerprints WHERE action_key = ?", [.digest(key)])
           try connection.run("DELETE FROM component_sets WHERE id NOT IN (\(Self.usedSets))", [])
+          connection.interned = InternedRows()
         case .listing(let digest): try connection.run("DELETE FROM tree_nodes WHERE digest = ?", [.digest(digest)])
         case .items(let key):
           try connection.run(

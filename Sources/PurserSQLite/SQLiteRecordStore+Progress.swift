@@ -1,7 +1,7 @@
 package import PurserModel
 package import PurserStore
 
-/// One call of `append`, on its way to a commit.
+/// One call of `append`.
 struct ProgressAppend: Sendable {
   var progress: [ItemProgress]
   var key: TaskKey
@@ -81,18 +81,8 @@ extension SQLiteRecordStore {
     _ progress: [ItemProgress], of key: TaskKey, under run: OpenRun?
   ) throws(StoreError) {
     guard !progress.isEmpty else { return }
-    try appends.submit(ProgressAppend(progress: progress, key: key, run: run)) { commit($0) }
-  }
-
-  /// One transaction for all; where it fails, one for each, so that nobody fails with another's request.
-  private func commit(_ requests: [ProgressAppend]) -> [Result<Void, StoreError>] {
-    let shared = Result { () throws(StoreError) in
-      try write(appends: true) { connection throws(StoreError) in
-        for request in requests { try Self.append(request, connection) }
-      }
-    }
-    guard case .failure = shared, requests.count > 1 else { return requests.map { _ in shared } }
-    return requests.flatMap { commit([$0]) }
+    let request = ProgressAppend(progress: progress, key: key, run: run)
+    try writeShared(appends: true) { connection throws(StoreError) in try Self.append(request, connection) }
   }
 
   private static func append(_ request: ProgressAppend, _ connection: Connection) throws(StoreError) {
@@ -186,11 +176,15 @@ extension SQLiteRecordStore {
 
   static func taskRow(
     of key: TaskKey, _ connection: Connection
-  ) throws(StoreError) -> (id: Int64, subtaskCount: Int)? {
+  ) throws(StoreError) -> (id: Int64, subtaskCount: Int, hasData: Bool)? {
     var statement = try connection.statement(
-      "SELECT id, subtask_count FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?")
+      """
+      SELECT id, subtask_count, output_data_version IS NOT NULL OR taskdata_count > 0 FROM tasks
+      WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+      """)
     try statement.bind(key.values)
-    return try statement.step() ? (statement.integer(0), Int(statement.integer(1))) : nil
+    guard try statement.step() else { return nil }
+    return (statement.integer(0), Int(statement.integer(1)), statement.integer(2) == 1)
   }
 
   /// The row of a task, made where there is none.

@@ -184,17 +184,24 @@ extension SQLiteRecordStore {
   package func dependencies(of keys: [TaskKey]) throws(StoreError) -> [TaskKey: [String]] {
     try read(else: [:]) { connection throws(StoreError) in
       var found: [TaskKey: [String]] = [:]
-      var statement = try connection.statement(
-        """
-        SELECT depends_on_task_id FROM task_dependencies WHERE storage_key = ? AND pipeline = ? AND task_id = ?
-        ORDER BY depends_on_task_id
-        """)
       for key in keys {
-        try statement.bind(key.values)
-        while try statement.step() { found[key, default: []].append(statement.text(0) ?? "") }
+        let dependencies = try Self.dependencies(of: key, connection)
+        if !dependencies.isEmpty { found[key] = dependencies }
       }
       return found
     }
+  }
+
+  static func dependencies(of key: TaskKey, _ connection: Connection) throws(StoreError) -> [String] {
+    var statement = try connection.statement(
+      """
+      SELECT depends_on_task_id FROM task_dependencies WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+      ORDER BY depends_on_task_id
+      """)
+    try statement.bind(key.values)
+    var found: [String] = []
+    while try statement.step() { found.append(statement.text(0) ?? "") }
+    return found
   }
 
   package func runs(matching filter: RunFilter) throws(StoreError) -> [RunRecord] {

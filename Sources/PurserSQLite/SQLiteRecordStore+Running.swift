@@ -3,11 +3,12 @@ package import PurserStore
 
 extension SQLiteRecordStore {
   package func begin(_ run: NewRun, replacing tokens: [Int64]) throws(StoreError) -> BeginOutcome {
-    try write(durable: false) { connection throws(StoreError) in
+    try writeShared(durable: false) { connection throws(StoreError) in
       for token in tokens { try Self.endAbandonedLease(token, now: run.now, connection) }
       let holders = try Self.leases(named: run.leases, connection)
       guard holders.isEmpty else { return .held(holders) }
-      guard try Self.isLastRun(run.previousRun, run.previousRunState, of: run.key, connection) else { return .moved }
+      let last = try Self.lastRun(of: run.key, connection)
+      guard last?.id == run.previousRun, last?.state == run.previousRunState else { return .moved }
       if let known = run.newestResult {
         let newest = try Self.results(of: run.actionKey, connection).first?.id ?? 0
         guard newest == known else { return .moved }
@@ -16,11 +17,9 @@ extension SQLiteRecordStore {
         return .moved
       }
 
-      let previous = try connection.text(
-        "SELECT status FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?", run.key.values)
       let id = try Self.insert(run, connection)
       try Self.log(
-        "STARTED", run: id, key: run.key, from: previous, to: "RUNNING", at: run.now, by: run.createdBy, connection)
+        "STARTED", run: id, key: run.key, from: last?.status, to: "RUNNING", at: run.now, by: run.createdBy, connection)
       var tokens: [Int64] = []
       for name in run.leases {
         try connection.run(
@@ -70,17 +69,19 @@ extension SQLiteRecordStore {
     return id
   }
 
-  static func isLastRun(
-    _ run: Int64?, _ state: RunState?, of key: TaskKey, _ connection: Connection
-  ) throws(StoreError) -> Bool {
+  /// A task's last run, if it has had one, and what its record says; `nil` without a record.
+  static func lastRun(
+    of key: TaskKey, _ connection: Connection
+  ) throws(StoreError) -> (id: Int64?, state: RunState?, status: String?)? {
     var statement = try connection.statement(
       """
-      SELECT n.id, n.status FROM tasks t JOIN task_details d ON d.task_row = t.id JOIN task_runs n ON n.id = d.run_id
+      SELECT n.id, n.status, t.status FROM tasks t LEFT JOIN task_details d ON d.task_row = t.id
+        LEFT JOIN task_runs n ON n.id = d.run_id
       WHERE t.storage_key = ? AND t.pipeline = ? AND t.task_id = ?
       """)
     try statement.bind(key.values)
-    guard try statement.step() else { return run == nil }
-    return statement.integer(0) == run && statement.text(1).flatMap(RunState.init) == state
+    guard try statement.step() else { return nil }
+    return (statement.integer(orNil: 0), statement.text(1).flatMap(RunState.init), statement.text(2))
   }
 
   /// Whether a result may still be put back for a task: no mark voids it, and it stands for the fingerprint.
@@ -207,24 +208,26 @@ extension SQLiteRecordStore {
 
   /// A stale owner cannot publish: each of its tokens must still stand.
   static func requireLeases(of run: OpenRun, _ connection: Connection) throws(StoreError) {
-    for token in run.tokens {
-      let stands = try connection.integer(
-        "SELECT 1 FROM task_locks WHERE id = ? AND run_id = ?", [.integer(token), .integer(run.id)])
-      guard stands != nil else {
-        throw StoreError(
-          .leaseLost, "task '\(run.key.task)' was taken over by another process; what this one made is not stored")
-      }
+    var statement = try connection.statement("SELECT id FROM task_locks WHERE run_id = ?")
+    try statement.bind([.integer(run.id)])
+    var standing: [Int64] = []
+    while try statement.step() { standing.append(statement.integer(0)) }
+    guard run.tokens.allSatisfy(standing.contains) else {
+      throw StoreError(
+        .leaseLost, "task '\(run.key.task)' was taken over by another process; what this one made is not stored")
     }
   }
 
   package func sync() throws(StoreError) {
-    try locked { database throws(StoreError) in try database.sync() }
+    guard let log = try locked({ database throws(StoreError) in try database.logToSync() }) else { return }
+    try RecordDatabase.sync(logAt: log)
+    try locked { database throws(StoreError) in try database.shorten(logAt: log) }
   }
 
   package func finish(
     _ run: OpenRun, with outcome: RunOutcome, isDurable: Bool
   ) throws(StoreError) -> Invalidation? {
-    try write(durable: isDurable) { connection throws(StoreError) in
+    try writeShared(durable: isDurable) { connection throws(StoreError) in
       try Self.requireLeases(of: run, connection)
       let result = try Self.close(run, outcome, connection)
       try Self.log(
@@ -239,14 +242,16 @@ extension SQLiteRecordStore {
   /// Records what came of a run, and returns the number of the result that the record holds on to.
   static func close(_ run: OpenRun, _ outcome: RunOutcome, _ connection: Connection) throws(StoreError) -> Int64? {
     let now = outcome.finishedAt
-    if let row = try taskRow(of: run.key, connection)?.id { try fold(row, run.key, now: now, connection) }
-    for blob in outcome.blobs { _ = try insert(blob, now: now, connection) }
+    let task = try taskRow(of: run.key, connection)
+    if let task { try fold(task.id, run.key, now: now, connection) }
+    var blobs: [Digest: Int64] = [:]
+    for blob in outcome.blobs { blobs[blob.digest] = try insert(blob, now: now, connection) }
     try intern(outcome.fingerprint, connection)
     for (digest, listing) in outcome.treeNodes {
       try connection.run(
         "INSERT OR IGNORE INTO tree_nodes (digest, listing) VALUES (?, ?)", [.digest(digest), .blob(listing)])
     }
-    let result = try recordResult(of: run, outcome, connection)
+    let result = try recordResult(of: run, outcome, blobs, connection)
     try connection.run(
       """
       UPDATE task_runs SET status = ?, action_key = ?, exit_code = ?, duration_us = ?, log_digest = ?,
@@ -264,15 +269,15 @@ extension SQLiteRecordStore {
         [.integer(run.id), .integer(blob)])
     }
     try recordTask(run, outcome, result, connection)
-    try recordData(run, outcome, connection)
+    if outcome.taskData != nil || task?.hasData != false { try recordData(run, outcome, connection) }
     let artifact = Artifact(node: run.key.task, key: "result", value: outcome.summary(of: run.id).serialized)
     try insert(artifact, of: ExecutionName.pipeline(run.key.storageKey, run.key.pipeline), now: now, connection)
     return result
   }
 
-  /// The number of the result that the record shall hold on to.
+  /// The number of the result that the record shall hold on to. `blobs` are rows that are known.
   private static func recordResult(
-    of run: OpenRun, _ outcome: RunOutcome, _ connection: Connection
+    of run: OpenRun, _ outcome: RunOutcome, _ blobs: [Digest: Int64], _ connection: Connection
   ) throws(StoreError) -> Int64? {
     if let restored = outcome.restored {
       guard try connection.integer("SELECT 1 FROM action_results WHERE id = ?", [.integer(restored.id)]) != nil else {
@@ -305,9 +310,10 @@ extension SQLiteRecordStore {
     if let log = outcome.log { needed.insert(log) }
     if let data = outcome.dataDigest { needed.insert(data) }
     for digest in needed {
+      let known = blobs[digest]
+      let blob = if let known { known } else { try requireBlob(digest, connection) }
       try connection.run(
-        "INSERT OR IGNORE INTO result_blobs (result_id, blob_id) VALUES (?, ?)",
-        [.integer(id), .integer(try requireBlob(digest, connection))])
+        "INSERT OR IGNORE INTO result_blobs (result_id, blob_id) VALUES (?, ?)", [.integer(id), .integer(blob)])
     }
     return id
   }
@@ -345,9 +351,16 @@ extension SQLiteRecordStore {
       [
         .digest(outcome.fingerprint.actionKey), .integer(orNull: result), .text(outcome.specification),
       ] + run.key.values)
-    try connection.run(
-      "DELETE FROM task_dependencies WHERE storage_key = ? AND pipeline = ? AND task_id = ?", run.key.values)
-    try insertDependencies(outcome.dependencies, of: run.key, now: now, connection)
+    // Most often they are those that were written down at the start.
+    let known = try dependencies(of: run.key, connection)
+    for gone in known where !outcome.dependencies.contains(gone) {
+      try connection.run(
+        """
+        DELETE FROM task_dependencies
+        WHERE storage_key = ? AND pipeline = ? AND task_id = ? AND depends_on_task_id = ?
+        """, run.key.values + [.text(gone)])
+    }
+    try insertDependencies(outcome.dependencies.filter { !known.contains($0) }, of: run.key, now: now, connection)
   }
 
   private static func insertDependencies(
@@ -389,16 +402,16 @@ extension SQLiteRecordStore {
   }
 
   static func insert(_ blob: NewBlob, now: String, _ connection: Connection) throws(StoreError) -> Int64 {
-    try connection.run(
+    let row = try connection.integer(
       """
       INSERT INTO blobs (digest, size, encoding, content, created_at) VALUES (?, ?, ?, ?, ?)
-      ON CONFLICT (digest) DO UPDATE SET encoding = excluded.encoding, content = excluded.content
+      ON CONFLICT (digest) DO UPDATE SET encoding = excluded.encoding, content = excluded.content RETURNING id
       """,
       [
         .digest(blob.digest), .integer(Int64(blob.size)), .integer(blob.encoding.rawValue),
         blob.inlineContent.map { .blob($0) } ?? .null, .text(now),
       ])
-    guard let row = try blobRow(blob.digest, connection) else {
+    guard let row else {
       throw StoreError(.corrupt, "the content \(blob.digest.short) could not be recorded")
     }
     return row

@@ -138,6 +138,7 @@ extension SQLiteRecordStore {
       }
     }
     for id in unused { try connection.run("DELETE FROM components WHERE id = ?", [.integer(id)]) }
+    connection.interned = InternedRows()
     try collectTreeNodes(reachableFrom: trees, treeChildren, connection)
   }
 

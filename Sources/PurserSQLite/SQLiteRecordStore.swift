@@ -11,8 +11,8 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   package let place: StorePlace
   /// The clock, ISO 8601.
   let now: @Sendable () -> String
-  /// Appends of progress that wait for a commit.
-  let appends = CommitQueue<ProgressAppend>()
+  /// Writes that wait for a commit.
+  private let sharedWrites = CommitQueue<SharedWrite>()
 
   /// A store in the folder `directory`, which is made at the first write; reading where there is none finds nothing.
   ///
@@ -42,6 +42,53 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
     durable: Bool = true, appends: Bool = false, _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
     try locked { database throws(StoreError) in try database.write(durable: durable, appends: appends, body) }
+  }
+
+  /// As ``write(durable:appends:_:)``, in one transaction with those of other threads that come meanwhile: beginning and
+  /// ending tasks, and the progress of items. `body` may be called twice: what it did is taken back if another's fails.
+  func writeShared<Result: Sendable>(
+    durable: Bool = true, appends: Bool = false,
+    _ body: @escaping @Sendable (Connection) throws(StoreError) -> Result
+  ) throws(StoreError) -> Result {
+    let outcome = Outcome<Result>()
+    let request = SharedWrite(isDurable: durable, isAppend: appends) { connection throws(StoreError) in
+      let result = try body(connection)
+      outcome.value.withLock { $0 = result }
+    }
+    try sharedWrites.submit(request) { take in commit(take) }
+    guard let result = outcome.value.withLock({ $0 }) else { preconditionFailure("what was committed has a result") }
+    return result
+  }
+
+  /// One transaction for all; where it fails, one for each, so that nobody fails with another's request.
+  private func commit(_ take: () -> [SharedWrite]) -> [Swift.Result<Void, StoreError>] {
+    var requests: [SharedWrite] = []
+    var hasBegun = false
+    let shared = Swift.Result { () throws(StoreError) in
+      try locked { database throws(StoreError) in
+        requests = take()
+        try database.write(
+          durable: requests.contains(where: \.isDurable), appends: requests.allSatisfy(\.isAppend)
+        ) { connection throws(StoreError) in
+          hasBegun = true
+          for request in requests { try request.body(connection) }
+        }
+      }
+    }
+    // A gate that is shut is shut for all.
+    guard case .failure = shared, requests.count > 1, hasBegun else { return requests.map { _ in shared } }
+    return requests.flatMap { request in commit { [request] } }
+  }
+
+  /// What several threads' writes come to in one transaction.
+  private struct SharedWrite: Sendable {
+    var isDurable: Bool
+    var isAppend: Bool
+    var body: @Sendable (Connection) throws(StoreError) -> Void
+  }
+
+  private final class Outcome<Value: Sendable>: Sendable {
+    let value = Mutex<Value?>(nil)
   }
 
   func locked<Result: Sendable>(

@@ -31,9 +31,10 @@ struct WriterGate: ~Copyable {
     close(descriptor)
   }
 
-  /// Runs `body` with the gate held. Waits for it at most `seconds`, then throws `busy` naming the holder.
+  /// Runs `body` with the gate held, and the generation before. Waits for it at most `seconds`, then throws `busy` naming
+  /// the holder.
   mutating func hold<Result: ~Copyable>(
-    seconds: Int32 = 30, _ body: () throws(StoreError) -> Result
+    seconds: Int32 = 30, _ body: (UInt64) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
     let code = purser_lock(descriptor, seconds * 1000)
     guard code == 0 else {
@@ -58,7 +59,7 @@ struct WriterGate: ~Copyable {
         isFull ? .full : .io, "the writers' gate '\(path)' cannot be written: \(String(cString: strerror(errno)))")
     }
     defer { _ = write(Self.padded(inside + 1, 20), at: Generation.offset) }
-    return try body()
+    return try body(before)
   }
 
   private static func padded(_ number: UInt64, _ width: Int) -> String {

@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5)))
 struct ChildProcessTests {
   @Test func `This process is alive, and another with its pid is not it`() {
-    var process = ChildProcess.current()
+    var process = ChildProcess.current
     #expect(process.pid == getpid())
     #expect(process.isAlive)
     process.startTime += 1

@@ -19,14 +19,14 @@ struct CommitQueueTests {
   func alone() throws {
     let queue = CommitQueue<Int>()
     var committed: [[Int]] = []
-    try queue.submit(1) { requests in
-      committed.append(requests)
+    try queue.submit(1) { take in
+      committed.append(take())
       return [.success(())]
     }
-    let failing = { try queue.submit(2) { requests in requests.map { _ in .failure(StoreError(.full, "full")) } } }
+    let failing = { try queue.submit(2) { take in take().map { _ in .failure(StoreError(.full, "full")) } } }
     #expect(code { try failing() } == .full)
-    try queue.submit(3) { requests in
-      committed.append(requests)
+    try queue.submit(3) { take in
+      committed.append(take())
       return [.success(())]
     }
     #expect(committed == [[1], [3]])
@@ -38,7 +38,8 @@ struct CommitQueueTests {
     let log = Log()
     onThreads(5) { number in
       let outcome = code {
-        try queue.submit(number) { requests in
+        try queue.submit(number) { take in
+          let requests = take()
           let isFirst = log.batches.withLock { batches in
             batches.append(requests)
             return batches.count == 1
@@ -62,7 +63,8 @@ struct CommitQueueTests {
     let log = Log()
     onThreads(16) { thread in
       for number in 0..<100 {
-        try? queue.submit(thread * 100 + number) { requests in
+        try? queue.submit(thread * 100 + number) { take in
+          let requests = take()
           if log.isBusy.exchange(true, ordering: .sequentiallyConsistent) { log.overlaps.add(1, ordering: .relaxed) }
           log.batches.withLock { $0.append(requests) }
           log.isBusy.store(false, ordering: .sequentiallyConsistent)

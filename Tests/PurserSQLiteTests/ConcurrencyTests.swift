@@ -42,6 +42,26 @@ struct ConcurrencyTests {
     #expect(try database.rows("PRAGMA foreign_key_check", columns: 3) == [])
   }
 
+  @Test("of threads that end runs in one transaction, nobody fails with another", .temporaryFolder)
+  func together() throws {
+    let store = try openSQLite()
+    let steps = (0..<8).map { Step("task \($0)") }
+    let runs = try steps.map { try $0.begin(in: store) }
+    // The third was taken over, the fifth says what the store refuses.
+    _ = try store.begin(steps[2].newRun, replacing: runs[2].tokens)
+    let codes = Mutex<[Int: StoreError.Code]>([:])
+    onThreads(8) { number in
+      var outcome = steps[number].success
+      if number == 4 { outcome.specification = "no JSON" }
+      let failure = code { try store.finish(runs[number], with: outcome) }
+      codes.withLock { $0[number] = failure }
+    }
+    #expect(codes.withLock { $0 } == [2: .leaseLost, 4: .io])
+    for number in [0, 1, 3, 5, 6, 7] { #expect(try store.record(steps[number].key)?.status == .success) }
+    #expect(try store.record(steps[4].key)?.result == nil)
+    #expect(try Database().count("action_results") == 6)
+  }
+
   @Test("a reader sees one moment, whatever others write", .temporaryFolder)
   func snapshot() throws {
     let (reader, writer) = (try openSQLite(), try openSQLite())
@@ -101,15 +121,15 @@ struct ConcurrencyTests {
     var second = try WriterGate(path: path)
     var name = try #require(try TemporaryFolder(path: "/proc/self").bytes(ofPseudoFile: "comm"))
     name.removeLast()
-    try first.hold { () throws(StoreError) in
+    try first.hold { _ throws(StoreError) in
       var error: StoreError?
-      do throws(StoreError) { try second.hold(seconds: 1) { () throws(StoreError) in } } catch let busy { error = busy }
+      do throws(StoreError) { try second.hold(seconds: 1) { _ throws(StoreError) in } } catch let busy { error = busy }
       #expect(error?.code == .busy)
       #expect(
         error?.message == "'\(path)' has been held for 1 s by process \(getpid()) "
           + "(\(String(decoding: name, as: UTF8.self))); wait until it is done and try again")
     }
-    try second.hold(seconds: 1) { () throws(StoreError) in }
+    try second.hold(seconds: 1) { _ throws(StoreError) in }
   }
 
   @Test("a body that throws leaves the gate open", .temporaryFolder)
@@ -118,9 +138,9 @@ struct ConcurrencyTests {
     var first = try WriterGate(path: path)
     var second = try WriterGate(path: path)
     var thrown: StoreError.Code?
-    do { try first.hold { () throws(StoreError) in throw StoreError(.full, "") } } catch { thrown = error.code }
+    do { try first.hold { _ throws(StoreError) in throw StoreError(.full, "") } } catch { thrown = error.code }
     #expect(thrown == .full)
-    try second.hold(seconds: 1) { () throws(StoreError) in }
+    try second.hold(seconds: 1) { _ throws(StoreError) in }
     let store = try openSQLite()
     #expect(
       code { try store.write { _ throws(StoreError) in throw StoreError(.full, "") } } == .full)

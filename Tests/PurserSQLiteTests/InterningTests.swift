@@ -49,6 +49,36 @@ struct InterningTests {
     #expect(try database.rows("PRAGMA foreign_key_check", columns: 3) == [])
   }
 
+  @Test(
+    "what another store, or this one, has collected is written again and not taken for known", .temporaryFolder,
+    arguments: [true, false])
+  func collectedMeanwhile(byAnother: Bool) throws {
+    let (store, other) = (try openSQLite(), try openSQLite())
+    let step = Step("clean")
+    try step.run(in: store)
+    try Step("clean", version: "2").run(in: store)
+    _ = try (byAnother ? other : store).collectGarbage(olderThan: Time.day(2), treeChildren: { _ in [] })
+    #expect(try Database().count("components") == 2)
+    try step.run(in: store)
+    #expect(try store.components(of: [step.actionKey])[step.actionKey] == step.fingerprint.components)
+    #expect(try Database().rows("PRAGMA foreign_key_check", columns: 3) == [])
+  }
+
+  @Test("what a failed transaction wrote is not taken for known", .temporaryFolder)
+  func rolledBack() throws {
+    let store = try openSQLite()
+    let step = Step("clean")
+    var outcome = step.success
+    outcome.specification = "no JSON"
+    #expect(code { try store.finish(try step.begin(in: store), with: outcome) } == .io)
+    #expect(try Database().count("components") == 0)
+    // Takes the same row numbers for something else.
+    try Step("third").run(in: openSQLite())
+    let again = Step("other")
+    try again.run(in: store)
+    #expect(try store.components(of: [again.actionKey])[again.actionKey] == again.fingerprint.components)
+  }
+
   @Test("10,000 records are asked for at once", .temporaryFolder)
   func batch() throws {
     let store = try openSQLite()

@@ -44,8 +44,8 @@ package final class QueueWorker {
   private let pool: WorkerPool
   private let mailbox = Mailbox<Message>()
   private let id: String
-  private let boot = Lessor.worker()
-  private let owner = ChildProcess.current()
+  private let boot = Lessor.worker
+  private let owner = ChildProcess.current
 
   private var caches: [TaskKey: TaskCache] = [:]
   private let known = KnownPipelines()
