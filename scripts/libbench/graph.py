@@ -14,14 +14,18 @@ from pathlib import Path
 
 from .harness import Bench, BenchError, Entry
 
-LAYERS = {100: 10, 1_000: 40, 10_000: 100}
+LAYERS = {100: 10, 1_000: 40, 10_000: 100, 100_000: 400}
 DIGITS = string.digits + string.ascii_lowercase
 NEEDED = 3  # tasks to run after a change of the first input, by content
 
 
 def name(number: int) -> str:
-    """Three letters, so that a pipeline file of 10,000 tasks stays below 1 MiB."""
-    return DIGITS[number // 1296] + DIGITS[number // 36 % 36] + DIGITS[number % 36]
+    """Three letters, or four from 46,656 on: short, as the names of the files that most tools are measured with."""
+    letters = ""
+    while number or len(letters) < 3:
+        number, digit = divmod(number, 36)
+        letters = DIGITS[digit] + letters
+    return letters
 
 
 @dataclass
@@ -120,7 +124,7 @@ class Tool:
     run: list[str]
     state: list[str]  # what it remembers by, in the project
     note: str
-    most: int = 10_000  # tasks; more take it minutes
+    most: int = 100_000  # tasks; more take it minutes
 
 
 TOOLS = {
@@ -129,10 +133,10 @@ TOOLS = {
     "make": Tool(lambda tasks: {"Makefile": makefile(tasks)}, ["-s", "-j2"], [], "times only"),
     "ninja": Tool(lambda tasks: {"build.ninja": build_ninja(tasks)}, ["-j2"], [".ninja_log", ".ninja_deps"],
                   "times only"),
-    "doit": Tool(lambda tasks: {"dodo.py": dodo(tasks)}, ["-n", "2"], [".doit.db"], "times, then MD5"),
+    "doit": Tool(lambda tasks: {"dodo.py": dodo(tasks)}, ["-n", "2"], [".doit.db"], "times, then MD5", most=10_000),
     "kptn": Tool(lambda tasks: {"pipeline.py": kptn_pipeline(tasks),
                                 "pyproject.toml": '[tool.kptn]\npipeline = "pipeline"\n'},
-                 ["run", "--no-record"], [".kptn"], "outputs' digests; copies in its own process"),
+                 ["run", "--no-record"], [".kptn"], "outputs' digests; copies in its own process", most=10_000),
     "snakemake": Tool(lambda tasks: {"Snakefile": snakefile(tasks)}, ["-j2", "-q", "all"], [".snakemake"],
                       "times, then checksums", most=100),
 }
