@@ -39,6 +39,8 @@ struct Console: Sendable {
 
   func print(_ json: JSON) { print(json.serialized) }
 
+  func print(json: [UInt8]) { Self.write(json + [UInt8(ascii: "\n")], to: 1) }
+
   func warn(_ message: String) {
     guard verbosity != .quiet else { return }
     Self.write(paint("warning:", .yellow, messagesUseColor) + " \(message)\n", to: 2)

@@ -123,6 +123,8 @@ def duration(seconds: float) -> str:
 
 def section_as_markdown(section: Section) -> str:
     lines = [f"## {section.title}", ""]
+    if not section.entries and not section.latencies:
+        lines.append("Not measured this time.")
     if section.entries:
         lines += times_as_markdown(section)
     if section.latencies:

@@ -107,7 +107,7 @@ def recording(bench: Bench) -> Section:
 
     bench.require_program()
     event = itself("purser, an item a transaction", ["sh", "-c", 'rm -rf events && exec "$0" progress events "$1" "$1"',
-                                                     str(bench.program)], 1_000,
+                                                     str(bench.program)], 4_000,
                    "within one process, each acknowledged; its own clock")
     raw = [sys.executable, str(HERE / "sqlite_progress.py")]
     row = itself("SQLite, FULL, a row a transaction", [*raw, "1"], 4_000, "Python's sqlite3, its own clock")
