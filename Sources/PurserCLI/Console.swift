@@ -39,7 +39,11 @@ struct Console: Sendable {
 
   func print(_ json: JSON) { print(json.serialized) }
 
-  func print(json: [UInt8]) { Self.write(json + [UInt8(ascii: "\n")], to: 1) }
+  /// JSON as bytes, which may be many: the end of the line is put behind them in place.
+  func print(json: consuming [UInt8]) {
+    json.append(UInt8(ascii: "\n"))
+    Self.write(json, to: 1)
+  }
 
   func warn(_ message: String) {
     guard verbosity != .quiet else { return }

@@ -42,7 +42,6 @@ def versions(bench: Bench) -> dict[str, str]:
 def machine(scratch: Path) -> dict[str, str | int | float | bool]:
     cpu = Path("/proc/cpuinfo").read_text()
     model = re.search(r"^model name\s*: (.*)$", cpu, re.MULTILINE)
-    system = re.search(r'^PRETTY_NAME="?([^"\n]*)', Path("/etc/os-release").read_text(), re.MULTILINE)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": model[1] if model else platform.machine(),
@@ -50,10 +49,17 @@ def machine(scratch: Path) -> dict[str, str | int | float | bool]:
         "shaInstructions": bool(re.search(r"\b(sha_ni|sha2)\b", cpu)),
         "memoryGiB": round(memory / (1 << 30), 1),
         "kernel": platform.release(),
-        "system": system[1] if system else "unknown",
+        "system": system_name(),
         "filesystem": filesystem(scratch),
         "loadAtStart": round(os.getloadavg()[0], 2),
     }
+
+
+def system_name() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "unknown")
+    except OSError:
+        return "unknown"
 
 
 def filesystem(path: Path) -> str:
