@@ -3,7 +3,7 @@ extension Subtask {
   /// `startTime`, `endTime` and `outputHash`, as in kptn; then our own `status`, `error`, `attempt` and `contentKey`. What
   /// is not known is left out, since kptn's models take no null. O(size).
   ///
-  /// Written in one pass: 50,000 items by way of ``JSON`` values took two thirds of reading them back.
+  /// Written in one pass: by way of ``JSON`` values, reading 50,000 items back took 1.7 times as long.
   package static func encoded(_ items: some Collection<Subtask>) -> [UInt8] {
     var text: [UInt8] = []
     text.reserveCapacity(items.count * 320 + 2)
