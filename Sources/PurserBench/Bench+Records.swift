@@ -33,18 +33,10 @@ extension Bench {
         let content = Array("output \(number)".utf8)
         let blob = NewBlob(
           digest: Self.digest(number, 6), size: UInt64(content.count), encoding: .identity, inlineContent: content)
-        let now = Self.now()
-        let key = Self.key(number)
-        let wish = NewRun(
-          key: key, kind: "run", actionKey: fingerprint.actionKey, reasons: #"[{"kind":"neverRan"}]"#,
-          createdBy: "bench@here", previousRun: nil, previousRunState: nil, leases: ["task \(number)"],
-          worker: "boot/pid", owner: LeaseProcess(pid: 42, startTime: 7, processGroup: nil), now: now,
-          expiresAt: Self.later(3600))
-        guard case .opened(let run) = try begin.time({ try store.begin(wish, replacing: []) }) else {
-          throw StoreError(.busy, "record \(number) is there already")
-        }
+        let started = Self.now()
+        let run = try begin.time { try open(Self.key(number), fingerprint.actionKey, lease: "task \(number)") }
         var outcome = RunOutcome(
-          state: .completed, status: .success, exitCode: 0, startedAt: now, finishedAt: Self.now(),
+          state: .completed, status: .success, exitCode: 0, startedAt: started, finishedAt: Self.now(),
           durationMicroseconds: 1000, fingerprint: fingerprint, specification: #"{"command":["true"]}"#)
         outcome.manifest = OutputManifest(
           patterns: [ByteString("out/\(number)")],
@@ -58,6 +50,34 @@ extension Bench {
       }
     }
     return .object([("create", both.summary), ("begin", begin.summary)])
+  }
+
+  private func open(_ key: TaskKey, _ actionKey: Digest, lease: String) throws -> OpenRun {
+    let wish = NewRun(
+      key: key, kind: "run", actionKey: actionKey, reasons: #"[{"kind":"neverRan"}]"#, createdBy: "bench@here",
+      previousRun: nil, previousRunState: nil, leases: [lease], worker: "boot/pid",
+      owner: LeaseProcess(pid: 42, startTime: 7, processGroup: nil), now: Self.now(), expiresAt: Self.later(3600))
+    guard case .opened(let run) = try store.begin(wish, replacing: []) else {
+      throw StoreError(.busy, "\(key.task) is held already")
+    }
+    return run
+  }
+
+  /// Under a run with so many items: `count` of them end, one after the other, each acknowledged before the next.
+  func progress(items: Int, count: Int) throws -> JSON {
+    let key = TaskKey(storageKey: "main", pipeline: "bench", task: "mapped")
+    let run = try open(key, Self.digest(0, 8), lease: "mapped")
+    try store.setSubtasks((0..<items).map { Subtask(index: $0, key: "item-\($0)") }, of: key, under: run)
+    var latencies = Latencies()
+    for number in 0..<count {
+      let event = SubtaskEvent(index: number % items, status: .done, time: Self.now())
+      try latencies.time { try store.append([ItemProgress(event: event)], of: key, under: run) }
+    }
+    guard try store.subtasks(of: key).prefix(count).allSatisfy({ $0.endTime != nil }) else {
+      throw StoreError(.corrupt, "an item that ended is not recorded")
+    }
+    let seconds = Double(latencies.samples.reduce(0, +)) / 1e9
+    return .object([("event", latencies.summary), ("seconds", .number(seconds))])
   }
 
   /// Of `records` records: one by one at random, all of them five times, and the last 50 runs of one.

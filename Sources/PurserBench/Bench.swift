@@ -12,6 +12,7 @@ struct Bench {
     usage: purser-bench create STORE FIRST COUNT [--not-durable]    records by opening and closing runs
            purser-bench lookup STORE RECORDS COUNT                  by key, all, history
            purser-bench audit STORE COUNT [--not-durable]           a change of state, with its event
+           purser-bench progress STORE ITEMS COUNT [--not-durable]  an item's end, one at a time
            purser-bench delete STORE ITEMS COUNT [--not-durable]    a record with so many subtasks
            purser-bench claims STORE PROCESSES SECONDS WORK_MS [--not-durable]
            purser-bench writers STORE PROCESSES SECONDS [--not-durable]
@@ -37,6 +38,7 @@ struct Bench {
       case ("create", 2): report = try bench.create(first: numbers[0], count: numbers[1])
       case ("lookup", 2): report = try bench.lookup(records: numbers[0], count: numbers[1])
       case ("audit", 1): report = try bench.audit(count: numbers[0])
+      case ("progress", 2): report = try bench.progress(items: numbers[0], count: numbers[1])
       case ("delete", 2): report = try bench.delete(items: numbers[0], count: numbers[1])
       case ("claims", 3), ("writers", 2):
         arguments[1] = words[0] == "claims" ? "claimer" : "writer"

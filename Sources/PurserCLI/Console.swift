@@ -39,6 +39,12 @@ struct Console: Sendable {
 
   func print(_ json: JSON) { print(json.serialized) }
 
+  /// JSON as bytes, which may be many: the end of the line is put behind them in place.
+  func print(json: consuming [UInt8]) {
+    json.append(UInt8(ascii: "\n"))
+    Self.write(json, to: 1)
+  }
+
   func warn(_ message: String) {
     guard verbosity != .quiet else { return }
     Self.write(paint("warning:", .yellow, messagesUseColor) + " \(message)\n", to: 2)

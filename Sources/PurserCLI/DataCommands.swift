@@ -54,7 +54,7 @@ extension Session {
     }
     if invocation.has("failed") { subtasks = subtasks.filter { $0.status == .failed } }
     if console.isJSON {
-      console.print(JSON.array(subtasks.map(\.json)))
+      console.print(json: Subtask.encoded(subtasks))
       return 0
     }
     guard !subtasks.isEmpty else {
@@ -75,21 +75,6 @@ extension Session {
     }
     console.print(console.table(["I", "KEY", "STATE", "TRIES", "AGE", "ERROR"], rows))
     return 0
-  }
-}
-
-extension Subtask {
-  /// As a bin holds it.
-  fileprivate var json: JSON {
-    var members: [(String, JSON)] = [("i", .integer(Int64(index))), ("key", .string(key))]
-    for (name, value) in [
-      ("startTime", startTime), ("endTime", endTime), ("outputHash", outputHash), ("status", status?.rawValue),
-      ("error", error), ("contentKey", contentKey?.hex),
-    ] {
-      if let value { members.append((name, .string(value))) }
-    }
-    if attempt > 0 { members.append(("attempt", .integer(Int64(attempt)))) }
-    return .object(members)
   }
 }
 

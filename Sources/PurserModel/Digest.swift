@@ -30,14 +30,26 @@ public struct Digest: Sendable, Hashable {
 
   /// Reads 64 hex digits of either case; `nil` for anything else.
   public init?(hex: some StringProtocol) {
-    let digits = Array(hex.utf8)
+    var text = String(hex)
+    guard let digest = text.withUTF8({ Digest(hexDigits: UnsafeRawBufferPointer($0)) }) else { return nil }
+    self = digest
+  }
+
+  /// Reads 64 hex digits of either case, in place: a record has three such columns, and there are 10,000 of them.
+  package init?(hexDigits digits: UnsafeRawBufferPointer) {
     guard digits.count == 2 * Digest.byteCount else { return nil }
-    var bytes: [UInt8] = []
-    for index in stride(from: 0, to: digits.count, by: 2) {
-      guard let high = Hex.value(digits[index]), let low = Hex.value(digits[index + 1]) else { return nil }
-      bytes.append(high << 4 | low)
+    var isDamaged = false
+    func word(_ number: Int) -> UInt64 {
+      var word: UInt64 = 0
+      for digit in digits[(number * 16)..<(number * 16 + 16)] {
+        if digit &- UInt8(ascii: "0") >= 10, (digit | 0x20) &- UInt8(ascii: "a") >= 6 { isDamaged = true }
+        // A letter has bit 6 set and its last four bits count from 1.
+        word = word << 4 | UInt64(digit & 15 &+ (digit >> 6) &* 9)
+      }
+      return word
     }
-    self.init(bytes: bytes)
+    (word0, word1, word2, word3) = (word(0), word(1), word(2), word(3))
+    if isDamaged { return nil }
   }
 
   /// Calls `body` with the 32 bytes.

@@ -2,7 +2,7 @@ import PurserModel
 
 extension PipelineFile {
   /// The most bytes a pipeline file may have.
-  public static let maximumSize = 1 << 20
+  public static let maximumSize = 32 << 20
 
   /// Reads and checks a pipeline file. O(size) but for what budgets bound: nesting, aliases, inheritance.
   ///

@@ -199,7 +199,9 @@ extension YAMLNode {
   static func read(_ bytes: [UInt8]) throws(YAMLProblem) -> (root: YAMLNode?, duplicates: [Diagnostic]) {
     guard bytes.count <= PipelineFile.maximumSize else {
       throw YAMLProblem(
-        message: "the file is larger than 1 MiB, the most a pipeline file may have; move data out of it", mark: nil)
+        message: "the file is larger than \(PipelineFile.maximumSize >> 20) MiB, the most a pipeline file may have; "
+          + "move data out of it",
+        mark: nil)
     }
     return try bytes.withUnsafeBufferPointer { buffer throws(YAMLProblem) in
       let start = buffer.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0

@@ -76,7 +76,7 @@ extension SQLiteRecordStore {
       SubtaskBin.apply(events, to: &items)
       try connection.run(
         "UPDATE subtask_bins SET data = ?, updated_at = ? WHERE id = ?",
-        [.utf8(SubtaskBin.encode(items)), .text(now), .integer(bin.id)])
+        [.utf8(Subtask.encoded(items)), .text(now), .integer(bin.id)])
     }
   }
 

@@ -72,7 +72,7 @@ extension SQLiteRecordStore {
           ON CONFLICT (storage_key, pipeline, task_id, bin_id) DO UPDATE
             SET data = excluded.data, updated_at = excluded.updated_at WHERE data <> excluded.data
           """,
-          key.values + [.text(String(number)), .utf8(SubtaskBin.encode(items)), .text(now), .text(now)])
+          key.values + [.text(String(number)), .utf8(Subtask.encoded(items)), .text(now), .text(now)])
       }
     }
   }

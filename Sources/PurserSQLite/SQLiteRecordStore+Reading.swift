@@ -27,9 +27,8 @@ extension SQLiteRecordStore {
       var statement = try connection.statement(Self.recordOfTask)
       for key in keys {
         try statement.bind(key.values)
-        found.append(try statement.step() ? Self.record(statement) : nil)
+        found.append(try statement.step() ? Self.record(statement, connection) : nil)
       }
-      for index in found.indices { try Self.nameMark(of: &found[index], connection) }
       return found
     }
   }
@@ -50,20 +49,19 @@ extension SQLiteRecordStore {
       var statement = try connection.statement(
         Self.recordColumns + condition + " ORDER BY t.storage_key, t.pipeline, t.task_id")
       try statement.bind(values)
-      var records: [TaskRecord?] = []
-      while try statement.step() { records.append(Self.record(statement)) }
-      for index in records.indices { try Self.nameMark(of: &records[index], connection) }
-      return records.compactMap { $0 }
+      var records: [TaskRecord] = []
+      while try statement.step() { records.append(try Self.record(statement, connection)) }
+      return records
     }
   }
 
-  private static func record(_ row: borrowing Statement) -> TaskRecord {
+  private static func record(_ row: borrowing Statement, _ connection: Connection) throws(StoreError) -> TaskRecord {
     var record = TaskRecord(
       key: TaskKey(storageKey: row.text(0) ?? "", pipeline: row.text(1) ?? "", task: row.text(2) ?? ""),
       status: row.text(8).flatMap(TaskStatus.init), updatedAt: row.text(13) ?? "")
-    record.code = groupDigest(row.text(3))
-    record.inputs = groupDigest(row.text(4))
-    record.data = groupDigest(row.text(5))
+    record.code = groupDigest(row, 3)
+    record.inputs = groupDigest(row, 4)
+    record.data = groupDigest(row, 5)
     record.outputsVersion = row.text(6)
     record.outputDataVersion = row.text(7)
     record.startTime = row.text(9)
@@ -84,14 +82,15 @@ extension SQLiteRecordStore {
     }
     if record.invalidation == nil, let marked = row.text(27) {
       record.invalidation = Invalidation(at: marked, by: "", why: "")
+      try nameMark(of: &record, connection)
     }
     return record
   }
 
   /// Who made the mark on all keys that a record's result is void by, and why. Few records are marked: not in their
   /// query, which is every decision's.
-  private static func nameMark(of record: inout TaskRecord?, _ connection: Connection) throws(StoreError) {
-    guard let mark = record?.invalidation, mark.by.isEmpty, let result = record?.result else { return }
+  private static func nameMark(of record: inout TaskRecord, _ connection: Connection) throws(StoreError) {
+    guard let result = record.result else { return }
     var statement = try connection.statement(
       """
       SELECT m.invalidated_by, m.why FROM void_results v JOIN all_keys_marks m ON m.id = v.mark_id
@@ -99,14 +98,17 @@ extension SQLiteRecordStore {
       """)
     try statement.bind([.integer(result.id)])
     guard try statement.step() else { return }
-    record?.invalidation?.by = statement.text(0) ?? ""
-    record?.invalidation?.why = statement.text(1) ?? ""
+    record.invalidation?.by = statement.text(0) ?? ""
+    record.invalidation?.why = statement.text(1) ?? ""
   }
 
   /// kptn's models expect a JSON string there: 64 hex digits in quotes.
-  private static func groupDigest(_ column: String?) -> Digest? {
-    guard let column, column.utf8.count == 66, column.hasPrefix("\""), column.hasSuffix("\"") else { return nil }
-    return Digest(hex: column.dropFirst().dropLast())
+  private static func groupDigest(_ row: borrowing Statement, _ column: Int32) -> Digest? {
+    row.withText(column) { text in
+      let quote = UInt8(ascii: "\"")
+      guard text.count == 66, text.first == quote, text.last == quote else { return nil }
+      return Digest(hexDigits: UnsafeRawBufferPointer(rebasing: text[1..<65]))
+    }
   }
 
   /// Columns: id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
@@ -296,7 +298,7 @@ extension SQLiteRecordStore {
       try statement.bind(key.values)
       var found: [(task: String, path: ByteString)] = []
       while try statement.step() {
-        let record = Self.record(statement)
+        let record = try Self.record(statement, connection)
         guard record.invalidation == nil, let manifest = record.result?.manifest else { continue }
         for pattern in manifest.places where pattern.hasPrefix(folder + "/") {
           found.append((record.key.task, pattern))

@@ -55,7 +55,9 @@ struct SubtaskScanner {
         guard let attempt = scanInteger() else { return false }
         item.attempt = attempt
       case (10, UInt8(ascii: "c")) where matches(name.lowerBound, "contentKey"):
-        guard take("\""), let digits = scanString(), let digest = digest(digits) else { return false }
+        guard take("\""), let digits = scanString(),
+          let digest = Digest(hexDigits: UnsafeRawBufferPointer(rebasing: text[digits]))
+        else { return false }
         item.contentKey = digest
       default: return false
       }
@@ -111,22 +113,6 @@ struct SubtaskScanner {
     offset += 4
     value = nil
     return true
-  }
-
-  /// 64 lower-case hex digits. `Digest(hex:)` takes ten times as long.
-  private func digest(_ digits: Range<Int>) -> Digest? {
-    guard digits.count == 2 * Digest.byteCount else { return nil }
-    return withUnsafeTemporaryAllocation(byteCount: Digest.byteCount, alignment: 8) { bytes in
-      var isDamaged = false
-      for index in 0..<Digest.byteCount {
-        let (high, low) = (text[digits.lowerBound + 2 * index], text[digits.lowerBound + 2 * index + 1])
-        func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 || byte &- UInt8(ascii: "a") < 6 }
-        isDamaged = isDamaged || !isDigit(high) || !isDigit(low)
-        // A letter has bit 6 set and its last four bits count from 1.
-        bytes[index] = (high & 15 &+ (high >> 6) &* 9) << 4 | (low & 15 &+ (low >> 6) &* 9)
-      }
-      return isDamaged ? nil : Digest(bytes: UnsafeRawBufferPointer(bytes))
-    }
   }
 
   private mutating func scanStatus() -> Subtask.Status? {

@@ -67,14 +67,14 @@ struct BudgetTests {
     #expect(problems("config: {a: [\(lists)]}\ntasks: {t: {command: x}}").count == 1)
   }
 
-  @Test("a file of 1 MiB is read, one byte more is refused")
+  @Test("a file of 32 MiB is read, one byte more is refused")
   func size() {
     let text = "tasks: {t: {command: x}}\n#"
     let padding = String(repeating: "x", count: PipelineFile.maximumSize - text.utf8.count)
     #expect(problems(text + padding) == [])
     #expect(
       problems(text + padding + "x")
-        == ["error: the file is larger than 1 MiB, the most a pipeline file may have; move data out of it"])
+        == ["error: the file is larger than 32 MiB, the most a pipeline file may have; move data out of it"])
   }
 
   @Test("many graphs that extend a large one are refused")

@@ -37,12 +37,12 @@ struct SubtaskBinTests {
     let items = [Subtask(index: 0, key: "é\"\n"), full, failed]
     let key = digest("k").hex
     #expect(
-      String(decoding: SubtaskBin.encode(items), as: UTF8.self)
+      String(decoding: Subtask.encoded(items), as: UTF8.self)
         == #"[{"i":0,"key":"é\"\n"},{"i":1234,"key":"a","startTime":"s","endTime":"e","outputHash":"h","#
         + #""status":"done","error":"x","attempt":2,"contentKey":"\#(key)"},"#
         + #"{"i":1234,"key":"a","startTime":"s","outputHash":"h","status":"failed","error":"x","attempt":2,"#
         + #""contentKey":"\#(key)"}]"#)
-    #expect(SubtaskBin.encode([]) == Array("[]".utf8))
+    #expect(Subtask.encoded([]) == Array("[]".utf8))
   }
 
   @Test(
@@ -93,7 +93,7 @@ struct SubtaskBinTests {
 
   @Test("every cut of a bin is damage, not a crash")
   func cuts() {
-    let text = Array(SubtaskBin.encode([full, Subtask(index: 2, key: "é\"\\")]))
+    let text = Array(Subtask.encoded([full, Subtask(index: 2, key: "é\"\\")]))
     for length in 0..<text.count {
       var items: [Subtask] = []
       #expect(!text.prefix(length).withUnsafeBytes { SubtaskBin.decode($0, into: &items) })
@@ -123,7 +123,7 @@ struct SubtaskBinTests {
           let text = "[{\"i\":0,\"key\":\"\(before)\(written)\(after)\"}]"
           let expected = Subtask(index: 0, key: before + special + after)
           #expect(try #require(scan(text)) == [expected])
-          #expect(String(decoding: SubtaskBin.encode([expected]), as: UTF8.self) == text)
+          #expect(String(decoding: Subtask.encoded([expected]), as: UTF8.self) == text)
         }
       }
     }

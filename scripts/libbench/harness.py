@@ -34,7 +34,7 @@ class Entry:
     bytes: int = 0  # hashed by one run; 0 when that makes no sense
     count: int = 0  # things done by one run; 0 when that makes no sense
     cwd: Path | None = None  # None: as the workload says
-    times_itself: bool = False  # prints the seconds that count, so that loading an interpreter is left out
+    times_itself: bool = False  # prints the seconds that count: starting the program, or loading Python, is left out
     note: str = ""
     rounds: list[list[float]] = field(default_factory=list)  # seconds
     peak_kib: int | None = None
@@ -67,25 +67,42 @@ class Latency:
         return self.figures[which] / 1000
 
 
+# A cost is called linear while a thing of ten times as many costs no more than this: two runs differ by as much.
+LINEAR = 1.1
+FULL_ONLY = "only with --full"
+
+
 @dataclass
 class Goal:
-    """A ratio, or a figure, that Purser is meant to reach."""
+    """A ratio, or a figure, that Purser is meant to reach. The text is read without the section's title."""
 
     text: str
-    value: float
+    value: float | None  # None: not measured this time, and `reason` says why
     goal: float
     unit: str = "×"
     bar: float | None = None
     at_least: bool = False
+    reason: str = ""
+
+    @property
+    def is_met(self) -> bool | None:
+        return None if self.value is None else self.reaches(self.goal)
 
     @property
     def verdict(self) -> str:
-        def reached(limit: float) -> bool:
-            return self.value >= limit if self.at_least else self.value <= limit
-
-        if reached(self.goal):
+        if self.is_met is None:
+            return self.reason
+        if self.is_met:
             return "met"
-        return "first bar only" if self.bar is not None and reached(self.bar) else "missed"
+        return "first bar only" if self.bar is not None and self.reaches(self.bar) else "**missed**"
+
+    @property
+    def bound(self) -> str:
+        bar = "" if self.bar is None else f" (first bar {self.bar:g}{self.unit})"
+        return f"{'≥' if self.at_least else '≤'} {self.goal:g}{self.unit}{bar}"
+
+    def reaches(self, limit: float) -> bool:
+        return self.value is not None and (self.value >= limit if self.at_least else self.value <= limit)
 
 
 @dataclass
@@ -96,6 +113,15 @@ class Section:
     entries: list[Entry]
     goals: list[Goal] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
+
+    @property
+    def workload(self) -> str:
+        return self.title.split(":")[0]
+
+    @property
+    def faults(self) -> list[tuple[str, str]]:
+        """Each tool's, by its row: due work that was skipped, or work that was not due."""
+        return [(row.name, fault) for row in [*self.entries, *self.latencies] for fault in row.wrong]
 
 
 class Bench:
@@ -137,10 +163,14 @@ class Bench:
 
     def figures(self, command: list[str], cwd: Path) -> dict:
         """What a program that times itself prints."""
-        if command[0] == str(self.program) and not os.access(self.program, os.X_OK):
+        if command[0] == str(self.program):
+            self.require_program()
+        return json.loads(self.run(command, cwd).stdout)
+
+    def require_program(self) -> None:
+        if not os.access(self.program, os.X_OK):
             raise BenchError(f"there is no '{self.program}', which takes the times within one process; build it: "
                              "swift build -c release --product purser-bench, or name one: --program PATH")
-        return json.loads(self.run(command, cwd).stdout)
 
     def compile(self, name: str, libraries: list[str]) -> tuple[str, str]:
         """Builds NAME.c of this folder, static if the archives are there; gives its path and how it was linked."""
@@ -159,7 +189,8 @@ class Bench:
     def time_once(self, entry: Entry, cwd: Path, runs: int, warmup: int) -> list[float]:
         cwd = entry.cwd or cwd
         if entry.times_itself:
-            return [float(self.run(entry.command, cwd).stdout) for _ in range(runs)]
+            printed = [json.loads(self.run(entry.command, cwd).stdout) for _ in range(runs)]
+            return [seconds["seconds"] if isinstance(seconds, dict) else seconds for seconds in printed]
         with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".json") as file:
             command = ["hyperfine", "-N", "--style", "none", "--runs", str(runs), "--warmup", str(warmup)]
             if entry.prepare:
@@ -200,6 +231,18 @@ class Bench:
         return usage.ru_oublock * 512
 
 
-def ratio(above: Entry, below: Entry) -> float:
-    pairs = zip(above.rounds, below.rounds)
-    return median(median(a) / median(b) for a, b in pairs)
+def ratio(above: Entry, below: Entry | None) -> float | None:
+    """The median of the rounds' ratios; `None` where one of the two was not measured."""
+    if below is None or not above.rounds or not below.rounds:
+        return None
+    return median(median(a) / median(b) for a, b in zip(above.rounds, below.rounds))
+
+
+def against(text: str, above: Entry, below: Entry | None, goal: float, **rest) -> Goal:
+    """A goal that is a ratio to a peer, which may be missing here."""
+    return Goal(text, ratio(above, below), goal, reason="the peer is not installed", **rest)
+
+
+def mebibytes(text: str, entry: Entry, goal: float) -> Goal:
+    value = None if entry.peak_kib is None else entry.peak_kib / 1024
+    return Goal(f"{text}: peak memory", value, goal, unit=" MiB", reason="GNU time is not installed")

@@ -42,7 +42,6 @@ def versions(bench: Bench) -> dict[str, str]:
 def machine(scratch: Path) -> dict[str, str | int | float | bool]:
     cpu = Path("/proc/cpuinfo").read_text()
     model = re.search(r"^model name\s*: (.*)$", cpu, re.MULTILINE)
-    system = re.search(r'^PRETTY_NAME="?([^"\n]*)', Path("/etc/os-release").read_text(), re.MULTILINE)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": model[1] if model else platform.machine(),
@@ -50,10 +49,17 @@ def machine(scratch: Path) -> dict[str, str | int | float | bool]:
         "shaInstructions": bool(re.search(r"\b(sha_ni|sha2)\b", cpu)),
         "memoryGiB": round(memory / (1 << 30), 1),
         "kernel": platform.release(),
-        "system": system[1] if system else "unknown",
+        "system": system_name(),
         "filesystem": filesystem(scratch),
         "loadAtStart": round(os.getloadavg()[0], 2),
     }
+
+
+def system_name() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "unknown")
+    except OSError:
+        return "unknown"
 
 
 def filesystem(path: Path) -> str:
@@ -86,7 +92,7 @@ def entry_as_json(entry: Entry, reference: Entry) -> dict:
 
 def as_json(sections: list[Section], about: dict, tools: dict[str, str], skipped: list[str], mode: str) -> dict:
     return {
-        "version": 1,
+        "version": 2,
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "mode": mode,
         "machine": about,
@@ -101,13 +107,16 @@ def as_json(sections: list[Section], about: dict, tools: dict[str, str], skipped
                      "note": latency.note}
                     for latency in section.latencies
                 ],
-                "goals": [
-                    {"text": goal.text, "value": goal.value, "goal": goal.goal, "firstBar": goal.bar,
-                     "unit": goal.unit.strip(), "atLeast": goal.at_least, "verdict": goal.verdict}
-                    for goal in section.goals
-                ],
             }
             for section in sections
+        ],
+        "wrong": [{"workload": section.workload, "row": row, "fault": fault}
+                  for section in sections for row, fault in section.faults],
+        "goals": [
+            {"workload": section.workload, "goal": goal.text, "bound": goal.goal, "firstBar": goal.bar,
+             "atLeast": goal.at_least, "unit": goal.unit.strip(), "measured": goal.value, "met": goal.is_met,
+             "notMeasured": goal.reason if goal.value is None else None}
+            for section in sections for goal in section.goals
         ],
     }
 
@@ -120,17 +129,25 @@ def duration(seconds: float) -> str:
 
 def section_as_markdown(section: Section) -> str:
     lines = [f"## {section.title}", ""]
+    if not section.entries and not section.latencies:
+        lines.append("Not measured this time.")
     if section.entries:
         lines += times_as_markdown(section)
     if section.latencies:
         lines += latencies_as_markdown(section.latencies)
-    if section.goals:
-        lines += ["", row(["goal", "measured", "wanted", ""]), row(["---", "---:", "---:", "---"])]
-    for goal in section.goals:
-        wanted = f"{'≥' if goal.at_least else '≤'} {goal.goal:g}{goal.unit}"
-        if goal.bar is not None:
-            wanted += f" (first bar {goal.bar:g}{goal.unit})"
-        lines.append(row([goal.text, f"{goal.value:.2f}{goal.unit}", wanted, goal.verdict]))
+    return "\n".join(lines) + "\n"
+
+
+def goals_as_markdown(sections: list[Section]) -> str:
+    """Every goal, and before them what was done wrong: a tool that skips what is due is not fast."""
+    lines = ["## Goals", ""]
+    faults = [f"- {section.workload}, {name}: {fault}" for section in sections for name, fault in section.faults]
+    lines += ["Wrong:", "", *faults, ""] if faults else ["No tool skipped work that was due.", ""]
+    lines += [row(["", "goal", "measured", "wanted", ""]), row(["---", "---", "---:", "---:", "---"])]
+    for section in sections:
+        for goal in section.goals:
+            measured = "" if goal.value is None else f"{goal.value:.2f}{goal.unit}"
+            lines.append(row([section.workload, goal.text, measured, goal.bound, goal.verdict]))
     return "\n".join(lines) + "\n"
 
 

@@ -1,11 +1,11 @@
-"""W2: nothing to do in a layered graph of N tasks; and its first run."""
+"""W2: nothing to do in a layered graph of N tasks, how that grows with N; and the first run."""
 
 import shutil
 import time
 from collections.abc import Iterator
 
 from . import graph
-from .harness import Bench, Entry, Goal, Section, ratio
+from .harness import FULL_ONLY, LINEAR, Bench, Entry, Goal, Section, against, mebibytes
 
 SETTLED = 2  # seconds; digests of files younger than this may not be trusted yet by a stat cache
 
@@ -19,7 +19,6 @@ def nothing_to_do(bench: Bench, count: int) -> Section:
         entry.wrong, _ = project.check()
         entries[tool] = entry
     own = projects["purser"].folder
-    size = (own / "purser.yaml").stat().st_size
     # A test of the size, since find does not look at a file for its name alone.
     floor = Entry("floor: find, which stats every file", ["find", "i", "o", "-size", "+1G"], cwd=own)
     everything = [entries["purser"], floor, *(entry for tool, entry in entries.items() if tool != "purser")]
@@ -35,11 +34,9 @@ def nothing_to_do(bench: Bench, count: int) -> Section:
 
     section = Section(f"W2: nothing to do in a graph of {count:,} tasks", everything)
     if count == 10_000:
-        if "ninja" in entries:
-            section.goals.append(Goal("purser / ninja", ratio(entries["purser"], entries["ninja"]), 0.8, bar=1.0))
-        if entries["purser"].peak_kib is not None:
-            section.goals.append(Goal("peak memory", entries["purser"].peak_kib / 1024, 64, unit=" MiB"))
-        section.goals.append(Goal("the pipeline file", size / 1024, 1024, unit=" KiB"))
+        section.goals.append(
+            against("nothing to do in 10,000 tasks / ninja", entries["purser"], entries.get("ninja"), 0.8, bar=1.0))
+        section.goals.append(mebibytes("nothing to do in 10,000 tasks", entries["purser"], 64))
     shutil.rmtree(folder)
     return section
 
@@ -57,14 +54,30 @@ def first_run(bench: Bench) -> Section:
     for tool, project in projects.items():
         if not project.outputs_are_right():
             entries[tool].wrong.append("leaves outputs that are missing or wrong")
+        if ran := project.ran():
+            entries[tool].wrong.append(f"runs {ran} of its tasks again")
     section = Section(f"W2: the first run of {count:,} tasks, each a cp, two at a time", list(entries.values()))
-    if "ninja" in entries:
-        section.goals.append(Goal("purser / ninja", ratio(entries["purser"], entries["ninja"]), 1.0))
+    section.goals.append(
+        against(f"first run of {count:,} tasks / ninja", entries["purser"], entries.get("ninja"), 1.0))
     shutil.rmtree(folder)
     return section
 
 
 def measure(bench: Bench) -> Iterator[Section]:
+    least, most = 1_000, max(graph.LAYERS)
+    seconds: dict[int, float] = {}
     for count in graph.LAYERS:
-        yield nothing_to_do(bench, count)
+        if count == most and not bench.full:
+            continue  # the first run of each tool takes it minutes
+        section = nothing_to_do(bench, count)
+        seconds[count] = section.entries[0].seconds
+        if count > least:
+            section.goals.append(growth(count, seconds[count] / seconds[count // 10] / 10))
+        if count == most // 10 and not bench.full:
+            section.goals.append(growth(most, None))
+        yield section
     yield first_run(bench)
+
+
+def growth(count: int, value: float | None) -> Goal:
+    return Goal(f"nothing to do: time a task at {count:,} / at {count // 10:,}", value, LINEAR, reason=FULL_ONLY)

@@ -1,12 +1,14 @@
 """W6: task records within one process, and how their calls grow with what stands beside them."""
 
+import json
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import store
-from .harness import Bench, Goal, Latency, Section
+from .harness import LINEAR, Bench, Entry, Goal, Latency, Section
 from .w5 import python
 
 HERE = Path(__file__).parent
@@ -65,20 +67,55 @@ def section(bench: Bench, records: Records, runs: int, before: dict[str, Latency
         if key in floors:
             made.latencies.append(Latency(f"SQLite: {name}", floors[key], "Python's sqlite3"))
             if key in ("getOne", "getAll", "create", "delete"):
-                made.goals.append(Goal(f"{name}: p50 / raw SQLite's", row.figures["p50"] / floors[key]["p50"], 1.5))
+                made.goals.append(Goal(f"{name}, {runs:,} runs: p50 / raw SQLite's",
+                                       row.figures["p50"] / floors[key]["p50"], 1.5))
         if client and key in client:
             made.latencies.append(Latency(f"kptn's client: {name}", client[key]))
     limits = {"getOne": (0.1, 5), "history": (0.1, 5), "events": (0.1, 5), "event": (0.5, 3), "eventDurable": (0.5, 3)}
     for key, (aim, bar) in limits.items():
         row = records.rows[key]
-        made.goals.append(
-            Goal(f"{row.name.removeprefix('purser: ')}: p95", row.milliseconds("p95"), aim, unit=" ms", bar=bar))
+        name = row.name.removeprefix("purser: ")
+        made.goals.append(Goal(f"{name}, {runs:,} runs: p95", row.milliseconds("p95"), aim, unit=" ms", bar=bar))
     for key, row in before.items():
         if key == "history":
             continue  # one run then, fifty now: the answer itself is longer
         growth = records.rows[key].figures["p50"] / row.figures["p50"]
-        made.goals.append(Goal(f"{row.name.removeprefix('purser: ')}: p50 / with {RECORDS:,} runs", growth, 2))
+        name = row.name.removeprefix("purser: ")
+        made.goals.append(Goal(f"{name}: p50 at {runs:,} runs / at {RECORDS:,}", growth, 2))
     return made
+
+
+def many_records(bench: Bench, records: Records, before: dict[str, Latency]) -> Section:
+    """Ten times the records: one is found as fast, all take ten times as long."""
+    store.multiply(records.folder / "store", 10)
+    count = 10 * RECORDS
+    found = records.ask("lookup", RECORDS, LOOKUPS // 5)
+    made = Section(f"W6: {count:,} task records", [])
+    for key, times in (("getOne", 1), ("getAll", 10)):
+        made.latencies.append(Latency(f"purser: {LOOKUP_NAMES[key]}", found[key]))
+        growth = found[key]["p50"] / before[key].figures["p50"] / times
+        text = "time a record" if times > 1 else "p50"
+        made.goals.append(Goal(f"{LOOKUP_NAMES[key]}: {text} at {count:,} records / at {RECORDS:,}", growth,
+                               LINEAR if times > 1 else 2))
+    return made
+
+
+def branch_clone(bench: Bench, folder: Path) -> Section:
+    """The store of the first section, and 100 items to each of its records."""
+    place = folder / "clone"
+    store.give_items(place, 100)
+    tool = [str(bench.purser), "--project", str(folder), "--store", str(place), "branch"]
+    clone = Entry("purser branch clone", [*tool, "clone", "main", "copy"], count=100 * RECORDS, cwd=folder,
+                  prepare=["sh", "-c", f"{shlex.join([*tool, 'drop', 'copy', '--force'])} || true"],
+                  note=f"{RECORDS:,} records with 100 subtasks each; the whole command")
+    bench.measure([clone], folder, rounds=5 if bench.full else 3, runs=1, warmup=0)
+    copies = json.loads(bench.run([*tool, "list", "--json"], folder).stdout)["storageKeys"]
+    if any((copy["tasks"], copy["subtasks"]) != (RECORDS, 100 * RECORDS) for copy in copies) or len(copies) != 2:
+        clone.wrong.append("does not copy every record and item")
+    bench.peak(clone, folder)
+    return Section(f"W6: a storage key with {100 * RECORDS:,} subtasks copied", [clone], [
+        Goal("branch clone of 10,000 tasks with 1,000,000 subtasks", clone.seconds, 2, unit=" s"),
+    ])
 
 
 def measure(bench: Bench) -> Iterator[Section]:
@@ -87,10 +124,13 @@ def measure(bench: Bench) -> Iterator[Section]:
     folder.mkdir()
     records = Records(bench, folder)
     records.ask("create", 0, RECORDS, durable=False)
+    shutil.copytree(folder / "store", folder / "clone")
     records.measure(first=RECORDS)
     yield section(bench, records, RECORDS, {})
     before = dict(records.rows)
     store.fill(folder / "store", RUNS - RECORDS, RECORDS)
     records.measure(first=2 * RECORDS)
     yield section(bench, records, RUNS, before)
+    yield many_records(bench, records, before)
+    yield branch_clone(bench, folder)
     shutil.rmtree(folder)

@@ -40,16 +40,18 @@ class Claims:
         made = Section(f"W7: claims, {queued:,} queued, {past:,} past runs", [])
         variants = [(f"work of {WORK_MS} ms", WORK_MS, True), ("no work, not synced", 0, False), ("no work", 0, True)]
         for name, work, durable in variants:
+            about = f"{WORKERS} workers, {queued:,} queued, {name}"
             figures = self.ask("claims", WORKERS, self.seconds, work, durable=durable)
             rows = self.rows(f"purser, {name}", figures)
             made.latencies += rows
             made.goals += [
-                Goal(f"{name}: p95 of a claim", rows[0].milliseconds("p95"), 2, unit=" ms", bar=10),
-                Goal(f"{name}: longest wait", rows[0].milliseconds("max"), 100, unit=" ms"),
-                Goal(f"{name}: processes that got nothing", figures["unserved"], 0, unit=""),
+                Goal(f"{about}: p95 of a claim", rows[0].milliseconds("p95"), 2, unit=" ms", bar=10),
+                Goal(f"{about}: longest wait", rows[0].milliseconds("max"), 100, unit=" ms"),
+                Goal(f"{about}: workers that got nothing", figures["unserved"], 0, unit=""),
             ]
             if name in before:
-                made.goals.append(Goal(f"{name}: p50 / with {QUEUED:,}", rows[0].figures["p50"] / before[name], 2))
+                growth = rows[0].figures["p50"] / before[name]
+                made.goals.append(Goal(f"{about}: p50 / with {QUEUED:,} queued", growth, 2))
             else:
                 before[name] = rows[0].figures["p50"]
         floor = [sys.executable, str(HERE / "sqlite_claims.py"), str(WORKERS), str(queued), str(self.seconds)]
@@ -61,8 +63,8 @@ class Claims:
         figures = self.ask("writers", WRITERS, self.seconds)
         rows = self.rows("purser", figures, figures["busy"])
         return Section(f"W7: {WRITERS} processes that write", [], latencies=rows, goals=[
-            Goal("busy errors", figures["busy"], 0, unit=""),
-            Goal("processes that got nothing", figures["unserved"], 0, unit=""),
+            Goal(f"{WRITERS} processes that write: busy errors", figures["busy"], 0, unit=""),
+            Goal(f"{WRITERS} processes that write: those that got nothing", figures["unserved"], 0, unit=""),
         ])
 
 

@@ -97,7 +97,9 @@ package struct PipelineLoader {
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     var info = stat()
-    guard fstat(descriptor, &info) == 0, info.st_size > 32, info.st_size < 64 << 20 else { return nil }
+    guard fstat(descriptor, &info) == 0, info.st_size > 32, info.st_size < 8 * PipelineFile.maximumSize else {
+      return nil
+    }
     let bytes = [UInt8](unsafeUninitializedCapacity: Int(info.st_size)) { buffer, count in
       count = max(0, Glibc.read(descriptor, buffer.baseAddress, buffer.count))
     }
