@@ -217,7 +217,8 @@ struct TraceTests {
         argv = ["./main"]
       }
       _ = try await run(
-        ["strace", "-ff", "-y", "-o", directory + "/strace", "-e", "trace=file"] + argv, workingDirectory: folder, isFollowed: false)
+        ["strace", "-ff", "-y", "-o", directory + "/strace", "-e", "trace=file"] + argv, workingDirectory: folder,
+        isFollowed: false)
       let expected = try Strace(folder: folder)
       let ran = try await run(argv, workingDirectory: folder, tracedRoot: folder)
       let trace = try #require(ran.completion.trace)
