@@ -354,6 +354,20 @@ struct TracingTests {
     #expect(try project.purser("check", "step").code == 1)
   }
 
+  @Test(.enabled(if: getuid() == 0, "needs root to give a folder away"))
+  func `Without root's rights a command is followed too, and a program with privileges of its own is named`() throws {
+    #expect(try project.shell("cp /bin/true special; chmod 4755 special; echo 1 > a; chown 65534:65534 .").code == 0)
+    let ran = try project.unprivileged(
+      "exec", "--trace", "--task", "step", "--input", "a", "--input", "special", "--", "sh", "-c", "cat a; ./special")
+    #expect(ran.code == 0 && ran.outputText == "1\n")
+    #expect(
+      ran.errorText == """
+        warning: task 'step' is traced, and so \(project("special").printable) ran without the privileges that it has \
+        otherwise
+
+        """)
+  }
+
   @Test func `Exit codes are the command's`() throws {
     for (script, code) in [("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)] as [(ByteString, Int32)] {
       #expect(try project.purser("exec", "--trace", "--task", "step", "--", "sh", "-c", script).code == code)

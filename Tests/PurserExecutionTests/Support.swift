@@ -170,7 +170,9 @@ func withTemporaryDirectory<Result>(_ body: (ByteString) async throws -> Result)
   return try await body(path)
 }
 
+/// Links are removed, never followed.
 private func removeTree(_ path: String) {
+  if unlink(path) == 0 { return }
   if let folder = opendir(path) {
     while let item = readdir(folder) {
       let name = withUnsafePointer(to: &item.pointee.d_name) { pointer in
