@@ -42,7 +42,7 @@ long ptrace(int request, ...);
 #define AT_EMPTY_PATH 0x1000
 #endif
 
-enum { OF_INTEREST = 1, FOREIGN = 2, PAGE = 4096, SCRIPT_DEPTH = 4 };
+enum { OF_INTEREST = 1, FOREIGN = 2, PAGE = 4096, SCRIPT_DEPTH = 4, END_MILLISECONDS = 1000 };
 
 // What stops. A call that is not here costs nothing: the kernel knows by its number that the filter lets it pass.
 #ifdef __x86_64__
@@ -386,7 +386,7 @@ static bool send_all(int socket, const void *bytes, size_t size) {
   return true;
 }
 
-// What the other end wants: false when it is gone.
+// What the other end wants: false when it is gone. Waiting for it is for when nobody is followed.
 static bool serve(int socket, bool waits) {
   pid_t pid;
   ssize_t count = recv(socket, &pid, sizeof pid, waits ? 0 : MSG_DONTWAIT);
@@ -399,7 +399,7 @@ static bool serve(int socket, bool waits) {
     return send_all(socket, &answer, sizeof answer);
   }
   size_t size;
-  void *report = tracefiles_report(notes, &size);
+  void *report = tracefiles_report(notes | (waits ? CTRACE_ALONE : 0), &size);
   bool is_sent = report != NULL && send_all(socket, report, size);
   free(report);
   return is_sent;
@@ -493,7 +493,7 @@ int ctrace_begin(const char *root, struct ctrace *tracer) {
     count = recv(tracer->socket, &ready, sizeof ready, MSG_WAITALL);
   } while (count < 0 && errno == EINTR);
   if (count == sizeof ready) return 0;
-  ctrace_end(tracer);
+  ctrace_end(tracer, true);
   return EPIPE;
 }
 
@@ -531,8 +531,10 @@ int ctrace_report(const struct ctrace *tracer, void **report, size_t *size) {
   return failure;
 }
 
-void ctrace_end(struct ctrace *tracer) {
+void ctrace_end(struct ctrace *tracer, bool is_alone) {
   close(tracer->socket);
+  struct pollfd polled = {.fd = tracer->pidfd, .events = POLLIN};
+  if (is_alone) poll(&polled, 1, END_MILLISECONDS);
   if (tracer->pidfd >= 0) cspawn_reap_eventually(tracer->pidfd);
 }
 
@@ -555,6 +557,6 @@ int ctrace_report(const struct ctrace *tracer, void **report, size_t *size) {
   return ENOSYS;
 }
 
-void ctrace_end(struct ctrace *tracer) { (void)tracer; }
+void ctrace_end(struct ctrace *tracer, bool is_alone) { (void)tracer, (void)is_alone; }
 
 #endif

@@ -6,6 +6,8 @@ import PurserModel
 final class Tracer {
   private let place: UnsafeMutablePointer<ctrace>
   private let isRunning: Bool
+  /// Whether nobody is followed, or nobody any more.
+  private var isAlone = true
   /// Why the command is not followed; 0 where it is.
   var failure: Int32
 
@@ -18,7 +20,7 @@ final class Tracer {
   }
 
   deinit {
-    if isRunning { ctrace_end(place) }
+    if isRunning { ctrace_end(place, isAlone) }
     place.deallocate()
   }
 
@@ -33,7 +35,9 @@ final class Tracer {
     let code = ctrace_report(place, &bytes, &size)
     guard code == 0, let bytes else { return .missing("its tracer is gone: \(ExecutionError.text(code))") }
     defer { free(bytes) }
-    return Trace(report: Array(UnsafeRawBufferPointer(start: bytes, count: size)))
+    let report = UnsafeRawBufferPointer(start: bytes, count: size)
+    isAlone = size >= 4 && report.loadUnaligned(as: UInt32.self) & CTRACE_ALONE.rawValue != 0
+    return Trace(report: Array(report))
       ?? .missing("its tracer said what nobody understands")
   }
 

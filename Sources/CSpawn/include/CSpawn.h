@@ -98,12 +98,14 @@ enum ctrace_flags {
   CTRACE_PRIVILEGED = 1 << 17,
 };
 
-/// What the report does not hold.
+/// What is to be known of the report itself.
 enum ctrace_notes {
   /// Some names could not be read, or were too many.
   CTRACE_INCOMPLETE = 1 << 0,
   /// A process used io_uring, which opens files without system calls.
   CTRACE_RING = 1 << 1,
+  /// Nobody is followed any more.
+  CTRACE_ALONE = 1 << 2,
 };
 
 /// Starts a tracer for the command that is spawned next, and tells its files by their paths from `root`, a real path.
@@ -117,8 +119,9 @@ int ctrace_begin(const char *root, struct ctrace *tracer);
 /// ctrace_notes, and for each file 32 bits of flags, 32 bits of length, and the name.
 int ctrace_report(const struct ctrace *tracer, void **report, size_t *size);
 
-/// Leaves the tracer alone: it ends when nothing that it follows is left.
-void ctrace_end(struct ctrace *tracer);
+/// Leaves the tracer alone: it ends when nothing that it follows is left. If that is so now (`is_alone`), its end is
+/// waited for, so that nothing of it is left here either.
+void ctrace_end(struct ctrace *tracer, bool is_alone);
 
 /// For the child of cspawn_spawn: lets the tracer take hold of this process by a copy of its socket. 0, or errno.
 int ctrace_join(int socket, pid_t tracer);
