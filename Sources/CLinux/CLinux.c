@@ -7,6 +7,7 @@
 #include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -149,4 +150,8 @@ void purser_wait_for_process(int pid, int milliseconds) {
   struct pollfd entry = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
   poll(&entry, 1, milliseconds);
   if (entry.fd >= 0) close(entry.fd);
+}
+
+int purser_contains(const void *bytes, long size, const void *value, long length) {
+  return memmem(bytes, (size_t)size, value, (size_t)length) != NULL;
 }

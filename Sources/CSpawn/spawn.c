@@ -97,6 +97,13 @@ static int try_candidates(struct child *child) {
   return fail(child, CSPAWN_STEP_EXEC);
 }
 
+// Whoever cannot be followed runs all the same.
+static void be_traced(struct child *child, int socket) {
+  int failure = socket < 0 ? errno : ctrace_join(socket, child->request->tracer->pid);
+  if (socket >= 0) close(socket);
+  child->result->tracing_failure = failure == 0 ? ctrace_filter() : failure;
+}
+
 // Runs in the child, in the parent's memory, on a stack of its own, with all signals blocked: system calls only.
 static int run_child(void *argument) {
   struct child *child = argument;
@@ -109,11 +116,14 @@ static int run_child(void *argument) {
   if (dup2(request->input, 0) < 0 || dup2(request->output, 1) < 0 || dup2(request->error, 2) < 0) {
     return fail(child, CSPAWN_STEP_DESCRIPTORS);
   }
-  close_from(3);
+  // None of those above is needed any more.
+  int tracer = request->tracer == NULL ? -1 : dup2(request->tracer->socket, 3);
+  close_from(tracer < 0 ? 3 : 4);
   if (request->own_group && setpgid(0, 0) != 0) return fail(child, CSPAWN_STEP_GROUP);
   reset_signals(request->ignored);
   if (chdir(request->directory) != 0) return fail(child, CSPAWN_STEP_DIRECTORY);
   cspawn_file_limit_restore();
+  if (request->tracer != NULL) be_traced(child, tracer);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
@@ -147,10 +157,10 @@ int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *res
   return result->step == CSPAWN_STEP_NONE ? 0 : -1;
 }
 
-int cspawn_reap(int pidfd, bool *signalled, int *status) {
+int cspawn_reap(int pidfd, bool waits, bool *signalled, int *status) {
   siginfo_t info;
   memset(&info, 0, sizeof info);
-  while (waitid(WAIT_BY_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) != 0) {
+  while (waitid(WAIT_BY_PIDFD, (id_t)pidfd, &info, WEXITED | (waits ? 0 : WNOHANG)) != 0) {
     if (errno != EINTR) return -1;
   }
   if (info.si_pid == 0) return 0;
@@ -171,7 +181,7 @@ static void *wait_for(void *argument) {
 void cspawn_reap_eventually(int pidfd) {
   bool signalled;
   int status;
-  if (cspawn_reap(pidfd, &signalled, &status) != 0) {
+  if (cspawn_reap(pidfd, false, &signalled, &status) != 0) {
     close(pidfd);
     return;
   }

@@ -16,7 +16,7 @@ public final class Attempt: Sendable {
   let assessment: Assessment
   package let run: OpenRun
   let startedAt: String
-  /// Of a task with a dep file: the files' clock before the work began; what is stamped with this time or a later one
+  /// Of a task with a dep file, or that is traced: the files' clock before the work began; what is stamped with this time or a later one
   /// may have changed during the work.
   let readsFrom: Int64?
   let start: MonotonicTime
@@ -114,10 +114,11 @@ public final class Attempt: Sendable {
 
   /// - Parameters:
   ///   - outputs: of a mapped task, what is to be looked at, and which of that may match more later.
+  ///   - trace: what its command was seen to do.
   ///   - vouch: by whose word the result stands, where it was not all made from what the task is made from now.
   func finish(
     _ ending: Ending, log: LogSpool?, data: TaskData? = nil,
-    outputs: (places: [ByteString], patterns: [ByteString])? = nil, vouch: Vouch? = nil
+    outputs: (places: [ByteString], patterns: [ByteString])? = nil, vouch: Vouch? = nil, trace: Trace? = nil
   ) throws(PurserError) -> Report {
     var report = Report(isStored: false, missingOutputs: [], warnings: [])
     var outcome = emptyOutcome(ending)
@@ -127,6 +128,9 @@ public final class Attempt: Sendable {
       if case .success = ending {
         try collect(outputs, into: &outcome, &report, &prepared)
         if outcome.manifest != nil, spec.dependencyFile != nil { try addUsedFiles(to: &outcome, &report) }
+      }
+      if let trace { try add(trace, to: &outcome, &report) }
+      if case .success = ending {
         if outcome.manifest != nil, let data { try attach(data, to: &outcome, &prepared) }
       }
       if let log { try attach(log, to: &outcome, &report, &prepared) }
@@ -328,7 +332,7 @@ extension TaskCache {
       }
       let attempt = Attempt(
         cache: self, spec: spec, assessment: assessment, run: opened.run, confirmed: opened.at,
-        readsFrom: kind == "run" && spec.dependencyFile != nil ? nextTick() : nil)
+        readsFrom: kind == "run" && (spec.dependencyFile != nil || spec.isTraced) ? nextTick() : nil)
       leaseKeeper.keep(opened.run, in: records, seconds: lessor.seconds)
       return attempt
     } catch {

@@ -35,6 +35,12 @@ struct Declarations {
         "the dep file '\(file.printable)' of task '\(spec.id)' has to be one file of a task that is not mapped; name it "
           + "in full")
     }
+    if spec.isTraced, spec.mapping != nil || spec.command.isEmpty {
+      throw PurserError(
+        .usage,
+        "task '\(spec.id)' cannot be traced: only one command can, and it \(spec.mapping == nil ? "has none" : "is mapped")"
+          + "; declare what it reads")
+    }
     for (paths, declaration) in [(spec.inputs, "input"), (spec.code, "code")] {
       for path in paths { try checkInput(path, declaration, of: spec) }
     }

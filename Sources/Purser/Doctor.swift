@@ -63,6 +63,31 @@ package struct Doctor {
     examineTools()
   }
 
+  /// What a search for secrets came to, as findings.
+  package mutating func add(_ search: SecretSearch) {
+    if !search.skipped.isEmpty {
+      add(
+        "secrets", .note,
+        "not looked for, since unset here or shorter than six bytes: "
+          + search.skipped.map(\.printable).joined(separator: ", "))
+    }
+    for exposure in search.exposures {
+      add(
+        "secrets", .problem,
+        "the value of \(exposure.name.printable) stands in \(exposure.place), task '\(exposure.task.task)' on "
+          + "'\(exposure.task.storageKey)'",
+        "change what writes it there and run it again; 'purser gc' removes the old content when it is old enough")
+    }
+    if search.exposures.isEmpty {
+      let names = search.names.map(\.printable).joined(separator: ", ")
+      add(
+        "secrets", .ok,
+        search.names.isEmpty
+          ? "no declared variable has a value here to be looked for"
+          : "\(search.contents) contents hold no value of \(names)")
+    }
+  }
+
   private mutating func add(_ check: String, _ state: Finding.State, _ message: String, _ advice: String? = nil) {
     findings.append(Finding(check: check, state: state, message: message, advice: advice))
   }

@@ -200,7 +200,8 @@ extension RootCause {
     switch evidence {
     case .change(let change):
       switch change.tag {
-      case .codeFile, .codeTree, .codeLink, .codeForm, .usedFile, .inputFile, .inputTree, .inputLink: change.name
+      case .codeFile, .codeTree, .codeLink, .codeForm, .usedFile, .tracedFile, .inputFile, .inputTree, .inputLink:
+        change.name
       case .codeDefinition:
         change.name.bytes.lastIndex(of: UInt8(ascii: ":")).map { ByteString(change.name.bytes[..<$0]) }
       default: nil

@@ -10,11 +10,11 @@ import PurserStore
 /// record store. What it says is a decision's starting point only; every file is looked at as ever, and the log is
 /// hashed before it is shown. Removing the file costs the next hit time.
 ///
-/// Format, version 1, integers little-endian: "PURSHIT\0", a checksum over all that follows (u64), version (u32), the
+/// Format, version 2, integers little-endian: "PURSHIT\0", a checksum over all that follows (u64), version (u32), the
 /// key (32 bytes), the mark (length-prefixed), the number of records (u32), the records, and the log.
 struct KeptHit {
   private static let magic: UInt64 = 0x0054_4948_5352_5550
-  private static let version: UInt32 = 1
+  private static let version: UInt32 = 2
 
   var mark: StoreMark
   /// The records of the task and of those that it comes after.
@@ -180,6 +180,8 @@ extension ActionResult {
     writer.append(producer)
     writer.append(createdAt)
     writer.append(littleEndian: run)
+    writer.append(byte: undeclared == nil ? 0 : 1)
+    if let undeclared { writer.append(lengthPrefixed: undeclared.encoded) }
   }
 
   fileprivate init?(from reader: inout ByteReader) {
@@ -188,7 +190,7 @@ extension ActionResult {
       let outputsVersion = reader.readDigest(), let log = reader.readOptionalDigest(),
       let data = reader.readOptionalDigest(), let dataCount: Int64 = reader.readInteger(),
       let duration: Int64 = reader.readInteger(), let producer = reader.readKey(), let createdAt = reader.readText(),
-      let run: Int64 = reader.readInteger()
+      let run: Int64 = reader.readInteger(), let isTraced = reader.readByte()
     else { return nil }
     self.init(
       id: id, actionKey: actionKey, manifest: manifest, outputsVersion: outputsVersion, log: log,
@@ -196,6 +198,10 @@ extension ActionResult {
     self.data = data
     self.dataCount = Int(dataCount)
     self.run = run
+    if isTraced == 1 {
+      guard let files = reader.readLengthPrefixed().flatMap({ [Component](encoded: $0) }) else { return nil }
+      undeclared = files
+    }
   }
 }
 

@@ -222,10 +222,12 @@ package struct StepRunner {
   // MARK: Running
 
   private func command(_ spec: TaskSpec, _ options: Options) -> Command {
-    Command(
+    var command = Command(
       argv: spec.command, environment: cache.environment.entries,
       workingDirectory: cache.project.location(of: spec.workingDirectory),
       standardInput: options.standardInput?.descriptor, timeout: options.timeout)
+    if spec.isTraced { command.tracedRoot = cache.project.root }
+    return command
   }
 
   /// Runs the command and records how it ended. From here on, nothing that the cache does changes the exit code.
@@ -233,8 +235,9 @@ package struct StepRunner {
     let folder = cache.project.store.appending(path: "tmp")
     _ = folder.withCString { mkdir($0, 0o700) }
     let log = LogSpool(directory: folder, run: attempt.run.id)
-    let ending: Attempt.Ending
+    var ending: Attempt.Ending
     var exitCode: Int32
+    var trace: Trace?
     do {
       let completion = try executor.run(
         command(spec, options), capture: log, passThrough: true,
@@ -257,6 +260,12 @@ package struct StepRunner {
         let code = completion.exit.code
         ending = code == 0 ? .success : .failure(exitCode: code)
       }
+      trace = completion.trace
+      if let refused = trace?.refused.first {
+        report(.error(refused.refusal(of: spec)))
+        exitCode = exitCode == 0 ? 126 : exitCode
+        if case .success = ending { ending = .failure(exitCode: exitCode) }
+      }
       if case .timedOut = completion.exit {
         report(.warning("task '\(spec.id)' ran longer than its time limit and was stopped"))
       }
@@ -270,7 +279,7 @@ package struct StepRunner {
       ending = .cancelled(exitCode: nil)
     }
     do throws(PurserError) {
-      let outcome = try attempt.finish(ending, log: log)
+      let outcome = try attempt.finish(ending, log: log, trace: trace)
       for warning in outcome.warnings { report(.warning(warning)) }
       if let mark = outcome.invalidation {
         report(.warning("task '\(spec.id)' \(mark.meanwhile)"))

@@ -10,9 +10,10 @@ package struct Survey: Sendable {
   package var identities: [(path: ByteString, identity: FileIdentity)]
   /// The same for outputs of upstream tasks.
   package var upstreamIdentities: [(path: ByteString, identity: FileIdentity)] = []
-  /// Of a task with a dep file: what is declared, without what the dep file named.
+  /// Of a task with a dep file, or whose inputs are found: what is declared, without what its command told or was seen
+  /// to use.
   package var declared: Fingerprint?
-  /// What the dep file named, as far as it is not declared.
+  /// What the command told, or was seen to use, as far as it is not declared.
   package var usedByCommand: [(path: ByteString, identity: FileIdentity)] = []
   /// Files that the code uses, beside those that are declared.
   package var usedCode: [CodeClosure.File] = []

@@ -94,6 +94,8 @@ struct Surveyor {
     for parameter in spec.parameters {
       components.append(Component(.parameter, parameter.name, .text(parameter.value)))
     }
+    // Without it, the same declaration by itself would find what is made by a task that declares all that it reads.
+    if spec.findsInputs { components.append(Component(.form, "finds its inputs", .text(""))) }
     if spec.keepsData { components.append(Component(.form, "returns data", .text(""))) }
     guard let mapping = spec.mapping else { return }
     let parts = mapping.names.enumerated().map { index, name in

@@ -182,6 +182,9 @@ extension TaskCache {
       prepared.add(found)
       outcome.manifest = manifest
       outcome.outputsVersion = manifest.digest
+      outcome.undeclared = try assessment.record?.result?.undeclared?.map { file in
+        Component(file.tag, file.name, try look(at: file.tag, file.name).value)
+      }
       if let data {
         outcome.taskData = data
         outcome.outputDataVersion = data.version
@@ -284,7 +287,7 @@ private struct Candidate {
     var changes: [Change] = []
     for reason in assessment.decision.reasons {
       switch reason {
-      case .codeChanged(let more), .inputsChanged(let more), .dataChanged(let more): changes += more
+      case .codeChanged(let more), .inputsChanged(let more), .dataChanged(let more), .refuted(let more): changes += more
       default: break
       }
     }
@@ -341,7 +344,8 @@ private struct Candidate {
       throw refusal("its output '\(path.printable)' is not what its last result made; \(Self.advice)")
     }
     let needsData = spec.keepsData && result.data == nil
-    guard missing.isEmpty, modified.isEmpty, !needsData else {
+    // The same result cannot stand for two states of what it read undeclared: it becomes one of its own.
+    guard missing.isEmpty, modified.isEmpty, !needsData, assessment.refutations.isEmpty else {
       // It declares more than its result was looked at for: what is there now is a result of its own.
       return .adoption(found.manifest, try data(cache))
     }
@@ -379,6 +383,7 @@ private struct Candidate {
     if let file = spec.dependencyFile {
       throw refusal("what it uses is known only from the dep file '\(file.printable)' that a run of it writes; run it")
     }
+    if spec.findsInputs { throw refusal("what it reads is known only from a run of it that is traced; run it") }
     if spec.readsStandardInput, assessment.standardInput == nil {
       throw refusal("it reads standard input, which is not known; give its options and its input, or run it")
     }

@@ -14,6 +14,8 @@ package struct Assessment: Sendable {
   var newestResult: Int64?
   /// What is on disk where outputs are declared; `nil` where nobody had to look.
   var outputs: OutputScanner.Finding?
+  /// What makes the record's result doubtful, though it is made from all that is declared.
+  var refutations: [Change] = []
 }
 
 /// What a plan looked up for all its tasks at once.
@@ -77,8 +79,11 @@ extension TaskCache {
         let found = try scan(spec, of: result.manifest, sight?.table)
         assessment.outputs = found
         if found.manifest.digest == result.outputsVersion, !options.isForced {
-          assessment.decision = .fresh(record)
-          return assessment
+          assessment.refutations = try refutations(of: result)
+          if assessment.refutations.isEmpty {
+            assessment.decision = .fresh(record)
+            return assessment
+          }
         }
       }
       let reasons = try reasons(for: assessment, spec, options, pending: pending)
@@ -117,7 +122,7 @@ extension TaskCache {
       cache: self, upstream: upstream, standardInput: standardInput, follower: sight?.follower ?? follower(),
       table: sight?.table)
     let survey = try surveyor.survey(spec)
-    guard spec.dependencyFile != nil else { return (survey, record, pending) }
+    guard spec.dependencyFile != nil || spec.findsInputs else { return (survey, record, pending) }
     return (try matching(survey, record, spec), record, pending)
   }
 
@@ -176,11 +181,18 @@ extension TaskCache {
   }
 
   /// The newest of an action's results that may be put back for this task.
-  private func restorable(among results: [ActionResult], for spec: TaskSpec) throws(StoreError) -> ActionResult? {
+  private func restorable(among results: [ActionResult], for spec: TaskSpec) throws -> ActionResult? {
     guard !results.isEmpty else { return nil }
     let key = key(spec.id)
     let horizon = try records.invalidationHorizons(for: [key])[key]
+    // Where one result was refuted, one that nobody traced proves nothing: it may be of the same kind, or older.
+    var isOneRefuted = false
     for result in results where horizon?.voids(result) != true {
+      guard try refutations(of: result).isEmpty else {
+        isOneRefuted = true
+        continue
+      }
+      if isOneRefuted, result.undeclared == nil { continue }
       // A manifest that was cut short must not pass for a smaller result.
       guard result.manifest.digest == result.outputsVersion else { continue }
       // Without outputs or data, what the command did may be elsewhere: a database load is not done here because it was done
@@ -228,6 +240,7 @@ extension TaskCache {
       if !missing.isEmpty { reasons.append(.outputMissing(missing)) }
       if !modified.isEmpty { reasons.append(.outputModified(modified)) }
     }
+    if !assessment.refutations.isEmpty { reasons.append(.refuted(assessment.refutations)) }
     // The record stands, but the result that it rests on was forgotten (a damaged blob) or replaced by kptn's client.
     return reasons.isEmpty ? [.outputMissing(["(the stored result)"])] : reasons
   }

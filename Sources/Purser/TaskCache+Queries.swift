@@ -35,7 +35,7 @@ extension TaskState {
     for reason in reasons {
       switch reason {
       case .codeChanged: isCodeSame = false
-      case .inputsChanged, .upstreamPending: areInputsSame = false
+      case .inputsChanged, .upstreamPending, .refuted: areInputsSame = false
       case .dataChanged: isDataSame = false
       case .outputMissing, .outputModified: areOutputsSame = false
       case .incomplete(let done, let total) where total > 1 || done > 0: items = (done, total)

@@ -4,7 +4,7 @@ import PurserHashing
 import PurserModel
 import PurserStore
 
-/// Tasks whose command tells by a dep file what it used.
+/// Tasks whose command tells by a dep file what it used, or whose inputs are what it was seen to read.
 ///
 /// What it will use is not known before it has run once. So a decision takes the lists of files that earlier runs of
 /// the same declaration came by, looks at those files as they are now, and holds the one whose whole key is that of a
@@ -21,8 +21,11 @@ extension TaskCache {
     var fallback: Survey?
     func candidate(_ key: Digest) throws -> Survey? {
       guard let components = try records.components(of: [key])[key] else { return nil }
-      let survey = try base.adding(
+      var survey = try base.adding(
         components.lazy.filter { $0.tag == .usedFile }.map(\.name), of: spec, in: self)
+      if spec.findsInputs {
+        survey = try survey.addingFound(components.lazy.filter(\.tag.isTraced), of: spec, in: self)
+      }
       if survey.fingerprint.actionKey == key { return survey }
       if fallback == nil { fallback = survey }
       return nil
@@ -68,7 +71,7 @@ extension Survey {
 }
 
 extension Attempt {
-  private static func list(_ names: [String]) -> String {
+  static func list(_ names: [String]) -> String {
     names.prefix(3).joined(separator: ", ") + (names.count > 3 ? " and \(names.count - 3) more" : "")
   }
 
@@ -91,7 +94,7 @@ extension Attempt {
   }
 
   /// Whether a link on the way to a file, or the file's own, was made since, or a folder was moved to its place.
-  private func isWayTouched(_ location: ByteString, since time: Int64) -> Bool {
+  func isWayTouched(_ location: ByteString, since time: Int64) -> Bool {
     var path = location
     while path.count > 1 {
       if let identity = try? FileIdentity.of(path: path, followLinks: false), identity.changed >= time {

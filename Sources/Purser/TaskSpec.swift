@@ -44,6 +44,13 @@ public struct TaskSpec: Sendable, Hashable {
   public var sourceRoots: [ByteString]
   /// A dep file in Make's syntax that the command writes: an output, and what it names is code of the task.
   public var dependencyFile: ByteString?
+  /// Whether its command is followed: what that reads and writes without declaring it is told, and a later hit is
+  /// refuted where such a file has changed.
+  public var isTraced: Bool
+  /// Whether what reads or writes without declaring it is no result. Only of a task that is traced.
+  public var refusesUndeclared: Bool
+  /// Whether what its command is seen to read is an input. Only of a task that is traced.
+  public var findsInputs: Bool
 
   /// What of a Python file counts as code. Files of other languages count by every byte.
   public enum CodeDigest: Sendable, Hashable {
@@ -113,6 +120,9 @@ public struct TaskSpec: Sendable, Hashable {
     parameters = []
     codeDigest = .raw
     sourceRoots = []
+    isTraced = false
+    refusesUndeclared = false
+    findsInputs = false
   }
 }
 
@@ -130,6 +140,7 @@ extension TaskSpec {
     spec.workingDirectory = name(workingDirectory)
     spec.mapping?.outputs = (mapping?.outputs ?? []).map(name)
     spec.sourceRoots = sourceRoots.map(name)
+    spec.isTraced = isTraced || refusesUndeclared || findsInputs
     if let file = dependencyFile.map(name) {
       spec.dependencyFile = file
       if !spec.outputs.contains(file) { spec.outputs.append(file) }
@@ -162,6 +173,9 @@ extension TaskSpec {
     }
     if !sourceRoots.isEmpty { members.append(("sourceRoots", list(sourceRoots))) }
     if let dependencyFile { members.append(("dependencyFile", .string(dependencyFile.escaped))) }
+    for (name, isSet) in [
+      ("isTraced", isTraced), ("refusesUndeclared", refusesUndeclared), ("findsInputs", findsInputs),
+    ] where isSet { members.append((name, .bool(true))) }
     if let mapping {
       members.append(
         (
@@ -205,6 +219,9 @@ extension TaskSpec {
       codeDigest = parts.first == "function" ? .function(parts.count == 2 ? String(parts[1]) : nil) : .normalized
     }
     sourceRoots = list("sourceRoots")
+    isTraced = json["isTraced"]?.bool ?? false
+    refusesUndeclared = json["refusesUndeclared"]?.bool ?? false
+    findsInputs = json["findsInputs"]?.bool ?? false
     dependencyFile = json["dependencyFile"]?.string.flatMap { ByteString(escaped: $0) }
     if let stored = json["mapping"], let upstream = stored["upstream"]?.string {
       mapping = Mapping(

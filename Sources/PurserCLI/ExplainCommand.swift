@@ -195,6 +195,11 @@ private func evidence(_ reasons: JSON, _ console: Console) -> [String] {
     let kind = reason["kind"]?.string ?? ""
     if let changes = reason["changes"] {
       lines += PurserCLI.lines(changes, console)
+      let paths = (changes.array ?? []).compactMap { $0["name"]?.string.flatMap { ByteString(escaped: $0) } }
+      if kind == "refuted" {
+        let options = paths.map { "--input \($0.shellQuoted)" }.joined(separator: " ")
+        lines.append("    read, and not declared; to declare it: \(options)")
+      }
     } else if let paths = reason["paths"]?.array {
       for path in paths.compactMap(\.string) {
         let what = kind == "outputMissing" ? "missing" : "modified"

@@ -9,7 +9,7 @@ let version = "0.1.0"
 let commands: [(name: String, spec: @Sendable () -> CommandSpec)] = [
   ("exec", { execCommand }), ("run", { runCommand }), ("plan", { planCommand }), ("check", { checkCommand }),
   ("status", { statusCommand }),
-  ("explain", { explainCommand }), ("invalidate", { invalidateCommand }),
+  ("explain", { explainCommand }), ("trace", { traceCommand }), ("invalidate", { invalidateCommand }),
   ("uninvalidate", { uninvalidateCommand }), ("accept", { acceptCommand }), ("branch", { branchCommand }),
   ("recover", { recoverCommand }), ("snapshot", { snapshotCommand }),
   ("runs", { runsCommand }), ("events", { eventsCommand }), ("queue", { queueCommand }),

@@ -17,6 +17,9 @@ let stepOptions: [OptionSpec] = [
   .value("depfile", "PATH", "a dep file that the command writes (gcc -MMD -MF): what it names is code too"),
   .list("source-root", "DIR", "a folder in which Python looks for modules, as by PYTHONPATH"),
   .value("code-digest", "MODE", "what of Python code counts: raw, normalized or function"),
+  .flag("trace", "follow the command: tell what it uses undeclared, and refute later hits where that has changed"),
+  .flag("strict", "do not store a run that reads or writes undeclared files; implies --trace"),
+  .flag("auto-inputs", "what the command is seen to read are its inputs; implies --trace"),
   .flag("pure", "no effect but outputs and what is printed: restorable everywhere"),
   .flag("keep-outputs", "leave outputs in place before the command runs"),
   .flag("stdin", "read standard input whole; it belongs to the key"),
@@ -52,6 +55,9 @@ extension Session {
         name: ByteString(argument.bytes[..<equals]), value: ByteString(argument.bytes[(equals + 1)...]))
     }
     spec.dependencyFile = invocation.value("depfile").map { project.name(ofPath: $0) }
+    spec.isTraced = invocation.has("trace")
+    spec.refusesUndeclared = invocation.has("strict")
+    spec.findsInputs = invocation.has("auto-inputs")
     spec.sourceRoots = invocation.list("source-root").map { project.name(ofPath: $0) }
     switch invocation.text("code-digest") {
     case nil, "raw"?: break

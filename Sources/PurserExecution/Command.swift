@@ -35,6 +35,8 @@ package struct Command: Sendable {
   /// Whether what the command leaves behind, its parent dead, becomes this process's for as long as the command runs, so
   /// that it can be found and ended with it. Not in a program that has other children: they could be taken for such.
   package var adoptsOrphans = true
+  /// The folder, a real path, whose files the command is followed to, with all that it starts; `nil` to leave it alone.
+  package var tracedRoot: ByteString?
 
   /// Describes a command; by default without input, without a timeout, with 5 seconds of grace.
   package init(

@@ -16,6 +16,9 @@ package struct Completion: Sendable {
   /// printed was captured but not passed on. Not set for a reader that went away.
   package var outputFailure: Int32?
 
+  /// What it did with the files of ``Command/tracedRoot``; `nil` where that was not asked for.
+  package var trace: Trace?
+
   /// Puts an outcome together; for executors, and for those that stand in for one in tests.
   package init(
     exit: Exit, interruption: Int32? = nil, isEscalated: Bool = false, duration: Duration = .zero,

@@ -125,7 +125,7 @@ package final class Dialogue: @unchecked Sendable {
     while true {
       var signalled = false
       var status: Int32 = 0
-      switch cspawn_reap(pidfd, &signalled, &status) {
+      switch cspawn_reap(pidfd, false, &signalled, &status) {
       case 1: return signalled ? .signalled(status) : .exited(status)
       case 0: poll(&wanted, 1, -1)
       default: return .signalled(SIGKILL)

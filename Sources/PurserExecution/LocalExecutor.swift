@@ -57,6 +57,7 @@ package struct LocalExecutor: Executor {
       var completion = supervisor.run(signals)
       let late = signals.end(raising: false)
       completion.interruption = completion.interruption ?? (command.isShielded ? nil : late)
+      completion.trace = supervisor.process.tracer?.report()
       return completion
     } catch {
       _ = signals.end(raising: true)
@@ -70,15 +71,16 @@ package struct LocalExecutor: Executor {
     _ signals: borrowing SignalScope
   ) throws(ExecutionError) -> Supervisor {
     let spawner = Spawner(command: command, ownGroup: ownGroup, ignoredSignals: signals.ignored)
-    let earlier = ProcessTable.childrenOfFirstThread()
     let output = try makePipe(for: name)
     let error = try makePipe(for: name)
     let pipes = [output.inode, error.inode]
-    let time = MonotonicTime.now()
     signals.announce()
+    let tracer = command.tracedRoot.map { Tracer(root: $0) }
+    let earlier = ProcessTable.childrenOfFirstThread()
+    let time = MonotonicTime.now()
     let process: Spawner.Spawned
     do throws(ExecutionError) {
-      process = try spawner.spawn(output: output.writing.number, error: error.writing.number)
+      process = try spawner.spawn(output: output.writing.number, error: error.writing.number, tracer: tracer)
     } catch {
       signals.renounce()
       throw error

@@ -8,6 +8,8 @@ struct Spawner {
   struct Spawned: ~Copyable {
     let pid: Int32
     let pidfd: Descriptor
+    /// Follows it.
+    let tracer: Tracer?
   }
 
   let command: Command
@@ -17,7 +19,7 @@ struct Spawner {
   let ignoredSignals: UInt64
 
   /// Starts the command with two descriptors as its standard output and error; both are 3 or more.
-  func spawn(output: Int32, error: Int32) throws(ExecutionError) -> Spawned {
+  func spawn(output: Int32, error: Int32, tracer: Tracer? = nil) throws(ExecutionError) -> Spawned {
     let name = command.argv.first ?? ""
     guard
       !CStringArray.cannotHold(command.argv) && !CStringArray.cannotHold(command.environment)
@@ -46,6 +48,7 @@ struct Spawner {
     request.error = error
     request.own_group = ownGroup
     request.ignored = ignoredSignals
+    request.tracer = tracer?.handle
     var result = cspawn_result()
     let status = cspawn_spawn(&request, &result)
     // What the request points to has to live until here.
@@ -55,8 +58,9 @@ struct Spawner {
     withExtendedLifetime(shellArgv) {}
     withExtendedLifetime(environment) {}
     withExtendedLifetime(directory) {}
+    if result.tracing_failure != 0 { tracer?.failure = result.tracing_failure }
     guard status == 0 else { throw failure(result, name: name, candidates: candidates) }
-    return Spawned(pid: result.pid, pidfd: Descriptor(result.pidfd))
+    return Spawned(pid: result.pid, pidfd: Descriptor(result.pidfd), tracer: tracer)
   }
 
   private func openInput(of name: ByteString) throws(ExecutionError) -> Descriptor {

@@ -219,7 +219,7 @@ struct Supervisor: ~Copyable {
     var signalled = false
     var status: Int32 = 0
     // Without a result (somebody else in this process reaped it), the code is unknown; taken for a kill.
-    if cspawn_reap(process.pidfd.number, &signalled, &status) == 1 {
+    if cspawn_reap(process.pidfd.number, true, &signalled, &status) == 1 {
       exit = signalled ? .signalled(status) : .exited(status)
     }
     signals.register(pid: 0, group: nil)

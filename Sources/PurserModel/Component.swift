@@ -46,6 +46,8 @@ public struct Component: Sendable, Hashable {
     case inputPattern = 0x23
     case standardInput = 0x24
     case upstreamOutputs = 0x25
+    case tracedFile = 0x26
+    case tracedFolder = 0x27
     case upstreamData = 0x30
     case parameter = 0x31
 
@@ -81,7 +83,7 @@ public struct Component: Sendable, Hashable {
 
   private func label(_ text: String) -> String {
     switch tag {
-    case .codeFile, .codeTree, .inputFile, .inputTree, .codeForm, .codeDefinition, .usedFile: text
+    case .codeFile, .codeTree, .inputFile, .inputTree, .codeForm, .codeDefinition, .usedFile, .tracedFile: text
     case .codeLink, .inputLink: "link \(text)"
     case .codePattern, .inputPattern: "pattern \(text)"
     case .argv: "argv"
@@ -96,6 +98,7 @@ public struct Component: Sendable, Hashable {
     case .standardInput: "standard input"
     case .upstreamOutputs: "outputs of \(text)"
     case .upstreamData: "data of \(text)"
+    case .tracedFolder: "names in \(text)"
     case .parameter: "parameter \(text)"
     }
   }

@@ -39,6 +39,8 @@ public enum Reason: Sendable, Hashable {
   case upstreamPending([String])
   case outputMissing([ByteString])
   case outputModified([ByteString])
+  /// What the recorded run read without declaring it is another now.
+  case refuted([Change])
 
   /// The name that JSON uses.
   public var kind: String {
@@ -55,6 +57,7 @@ public enum Reason: Sendable, Hashable {
     case .upstreamPending: "upstreamPending"
     case .outputMissing: "outputMissing"
     case .outputModified: "outputModified"
+    case .refuted: "refuted"
     }
   }
 
@@ -74,6 +77,9 @@ public enum Reason: Sendable, Hashable {
     case .upstreamPending(let tasks): "upstream not done: " + Reason.list(tasks)
     case .outputMissing(let paths): "output missing: " + Reason.list(paths.map(\.printable))
     case .outputModified(let paths): "output modified: " + Reason.list(paths.map(\.printable))
+    case .refuted(let changes):
+      "refuted, an undeclared file that it read has changed: " + Reason.list(changes.map(\.printableLabel))
+        + "; declare it: --input \(changes.first?.name.shellQuoted ?? "")"
     }
   }
 
@@ -91,7 +97,7 @@ public enum Reason: Sendable, Hashable {
       fields += [("at", .string(mark.at)), ("by", .string(mark.by)), ("why", .string(mark.why))]
     case .incomplete(let done, let total):
       fields += [("done", .integer(Int64(done))), ("total", .integer(Int64(total)))]
-    case .codeChanged(let changes), .inputsChanged(let changes), .dataChanged(let changes):
+    case .codeChanged(let changes), .inputsChanged(let changes), .dataChanged(let changes), .refuted(let changes):
       fields.append(("changes", .array(changes.map(\.json))))
     case .upstreamPending(let tasks): fields.append(("tasks", .array(tasks.map { .string($0) })))
     case .outputMissing(let paths), .outputModified(let paths):

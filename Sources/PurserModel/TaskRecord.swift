@@ -122,6 +122,8 @@ public struct ActionResult: Sendable, Hashable {
   public var createdAt: String
   /// The number of the run that made it; 0 where that is not known.
   public var run: Int64
+  /// What the run read without declaring it, and what that was then; `nil` where nobody traced it.
+  public var undeclared: [Component]?
 
   /// Makes a result without data.
   public init(

@@ -172,6 +172,11 @@ struct PipelineDecoder {
     if fields.contains(.priority) { task.priority = readSigned() }
     if fields.contains(.codeDigest) { task.codeDigest = readMode() }
     if fields.contains(.dependencyFile) { task.dependencyFile = readString() }
+    if fields.contains(.tracing) {
+      task.tracing = TracingMode(rawValue: readString())
+      if task.tracing == nil { isDamaged = true }
+    }
+    task.findsInputs = fields.contains(.findsInputs)
     task.isPure = fields.contains(.isPure)
     task.keepsOutputs = fields.contains(.keepsOutputs)
     return task

@@ -28,6 +28,8 @@ struct TaskFields: OptionSet {
   static let keepsOutputs = Self(rawValue: 1 << 24)
   static let codeDigest = Self(rawValue: 1 << 25)
   static let dependencyFile = Self(rawValue: 1 << 26)
+  static let tracing = Self(rawValue: 1 << 27)
+  static let findsInputs = Self(rawValue: 1 << 28)
 }
 
 /// Writes a parsed file; the format is described beside ``PipelineFile/encoded``.
@@ -151,7 +153,7 @@ struct PipelineEncoder {
     if !task.tags.isEmpty { write(task.tags) }
     if let timeout = task.timeoutMilliseconds { write(signed: Int(timeout)) }
     for number in [task.retries, task.priority] where number != 0 { write(signed: number) }
-    for text in [task.codeDigest?.rawValue, task.dependencyFile] { if let text { write(text) } }
+    for text in [task.codeDigest?.rawValue, task.dependencyFile, task.tracing?.rawValue] { if let text { write(text) } }
   }
 
   private func fields(of task: TaskDefinition) -> TaskFields {
@@ -186,6 +188,8 @@ struct PipelineEncoder {
     if task.keepsOutputs { fields.insert(.keepsOutputs) }
     if task.codeDigest != nil { fields.insert(.codeDigest) }
     if task.dependencyFile != nil { fields.insert(.dependencyFile) }
+    if task.tracing != nil { fields.insert(.tracing) }
+    if task.findsInputs { fields.insert(.findsInputs) }
     return fields
   }
 }

@@ -111,6 +111,14 @@ public enum CodeDigestMode: String, Sendable, Hashable, CaseIterable {
   case function
 }
 
+/// How a command is followed.
+public enum TracingMode: String, Sendable, Hashable {
+  /// What it uses undeclared is told.
+  case on
+  /// A run that uses undeclared files is not stored.
+  case strict
+}
+
 /// A graph: which tasks, and what each comes after. Parents are merged in.
 public struct GraphDefinition: Sendable, Hashable {
   /// Its name.
@@ -239,6 +247,10 @@ public struct TaskDefinition: Sendable, Hashable {
   public var codeDigest: CodeDigestMode?
   /// A dep file that it writes: its prerequisites are code of the task.
   public var dependencyFile: String?
+  /// Whether and how its command is followed; `nil` where it is not.
+  public var tracing: TracingMode?
+  /// Whether what its command is seen to read are its inputs: `inputs: auto`.
+  public var findsInputs: Bool
   /// Where it is defined.
   public var mark: SourceMark
 
@@ -268,6 +280,7 @@ public struct TaskDefinition: Sendable, Hashable {
     retries = 0
     priority = 0
     isPure = false
+    findsInputs = false
     keepsOutputs = false
   }
 }

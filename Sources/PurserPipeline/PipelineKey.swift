@@ -27,6 +27,7 @@ enum TaskKey: String, CaseIterable {
   case keepOutputs = "keep_outputs"
   case codeDigest = "code_digest"
   case depfile
+  case trace
 }
 
 /// The keys at the top of a file.

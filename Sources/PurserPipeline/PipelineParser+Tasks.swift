@@ -56,7 +56,7 @@ extension PipelineParser {
     case .command: task.command = command(node, field())
     case .after: after = dependencies(node, field())
     case .code: task.code = texts(node, field())
-    case .inputs: task.inputs = texts(node, field())
+    case .inputs: parseInputs(node, field(), into: &task)
     case .outputs: task.outputs = texts(node, field())
     case .exclude: task.excludes = texts(node, field())
     case .env: task.environment = variables(node, field())
@@ -79,7 +79,28 @@ extension PipelineParser {
     case .keepOutputs: task.keepsOutputs = flag(node, field())
     case .codeDigest: task.codeDigest = mode(node, field())
     case .depfile: task.dependencyFile = text(node, field())
+    case .trace: task.tracing = tracing(node, field())
     }
+  }
+
+  /// Paths, or the word `auto` in their place; a file of that name is one of a list.
+  private mutating func parseInputs(
+    _ node: YAMLNode, _ field: @autoclosure () -> String, into task: inout TaskDefinition
+  ) {
+    if dialect == .purser, case .scalar(let scalar) = node.content, scalar.text == "auto" {
+      task.findsInputs = true
+    } else {
+      task.inputs = texts(node, field())
+    }
+  }
+
+  /// `true`, `false` or `strict`.
+  private mutating func tracing(_ node: YAMLNode, _ field: @autoclosure () -> String) -> TracingMode? {
+    guard case .scalar(let scalar) = node.content, !scalar.isNull else { return flag(node, field()) ? .on : nil }
+    if case .bool(let value) = scalar.value { return value ? .on : nil }
+    if scalar.text == TracingMode.strict.rawValue { return .strict }
+    error("\(field()) must be true, false or strict, not \(scalar.kind)", at: node.mark)
+    return nil
   }
 
   /// `x.py:function`.
@@ -158,6 +179,9 @@ extension PipelineParser {
       error(
         "'depfile' of \(name) is for a task that is not mapped; compile each file in a task of its own, or declare the "
           + "headers under 'code'", at: mark)
+    }
+    if marks[.mapOver] != nil, task.tracing != nil || task.findsInputs, let mark = marks[.trace] ?? marks[.inputs] {
+      error("\(name) is mapped, and only a task with one command can be traced; declare what it reads", at: mark)
     }
     if marks[.mapOver] == nil {
       for key in [TaskKey.bundleSize, .groupSize] {

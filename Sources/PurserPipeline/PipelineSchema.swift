@@ -227,7 +227,8 @@ public enum PipelineSchema {
               "$ref": "#/definitions/texts"
             },
             "inputs": {
-              "description": "Files, folders or globs that are read.",
+              "description": "Files, folders or globs that are read; or auto: what the command is seen to read, which \#
+                traces it.",
               "$ref": "#/definitions/texts"
             },
             "outputs": {
@@ -328,6 +329,11 @@ public enum PipelineSchema {
               "description": "A dep file that the command writes (Make's syntax, as 'gcc -MMD -MF'): an output, and \#
                 what it names is code of the task.",
               "$ref": "#/definitions/text"
+            },
+            "trace": {
+              "description": "Whether its command is followed, so that what it uses undeclared is told and later hits are \#
+                refuted where that has changed; strict: a run that uses undeclared files is not stored.",
+              "enum": [true, false, "strict", null]
             }
           }
         }

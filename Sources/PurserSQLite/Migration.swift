@@ -36,10 +36,13 @@ struct Migration: Sendable {
     Migration(
       version: 9, name: "009_executions",
       up: { PackageResources._09_executions_up_sql }, down: { PackageResources._09_executions_down_sql }),
+    Migration(
+      version: 10, name: "010_traces",
+      up: { PackageResources._10_traces_up_sql }, down: { PackageResources._10_traces_down_sql }),
   ]
 
   /// The version that this build reads and writes.
-  static let current: Int64 = 9
+  static let current: Int64 = 10
 
   /// FNV-1a, 64 bits, of the up script: told apart from an edited one, not from a forged one.
   var checksum: String {

@@ -9,7 +9,8 @@ extension SQLiteRecordStore {
       t.taskdata_count, t.updated_at, d.action_key,
       r.id, r.action_key, r.manifest, r.outputs_version, r.log_digest, r.duration_us, r.storage_key, r.pipeline,
       r.task_id, r.created_at, r.data_digest, r.data_count, r.invalidated_at,
-      i.horizon, i.invalidated_at, i.invalidated_by, i.why, n.id, n.status, r.begun, i.run_horizon
+      i.horizon, i.invalidated_at, i.invalidated_by, i.why, n.id, n.status, r.begun, i.run_horizon,
+      r.undeclared
     FROM tasks t
       LEFT JOIN task_details d ON d.task_row = t.id
       LEFT JOIN action_results r ON r.id = d.result_id
@@ -73,6 +74,7 @@ extension SQLiteRecordStore {
     record.lastRun = row.integer(orNil: 32)
     record.lastRunState = row.text(33).flatMap(RunState.init)
     record.result?.run = row.integer(34)
+    record.result?.undeclared = row.bytes(36).flatMap { [Component](encoded: $0) }
     if let horizon = row.integer(orNil: 28) {
       let mark = InvalidationHorizon(result: horizon, run: row.integer(35))
       if record.result.map(mark.voids) ?? true {
@@ -145,7 +147,7 @@ extension SQLiteRecordStore {
     var statement = try connection.statement(
       """
       SELECT id, action_key, manifest, outputs_version, log_digest, duration_us, storage_key, pipeline, task_id,
-        created_at, data_digest, data_count, begun
+        created_at, data_digest, data_count, begun, undeclared
       FROM action_results WHERE action_key = ? AND invalidated_at IS NULL ORDER BY id DESC
       """)
     try statement.bind([.digest(actionKey)])
@@ -153,6 +155,7 @@ extension SQLiteRecordStore {
     while try statement.step() {
       guard var result = result(statement, from: 0) else { continue }
       result.run = statement.integer(12)
+      result.undeclared = statement.bytes(13).flatMap { [Component](encoded: $0) }
       results.append(result)
     }
     return results
@@ -250,6 +253,19 @@ extension SQLiteRecordStore {
         runs.append(run)
       }
       return runs
+    }
+  }
+
+  package func trace(of key: TaskKey) throws(StoreError) -> (run: Int64, trace: TaskTrace)? {
+    try read(else: nil) { connection throws(StoreError) in
+      var statement = try connection.statement(
+        """
+        SELECT t.run_id, t.trace FROM run_traces t JOIN task_runs n ON n.id = t.run_id
+        WHERE n.storage_key = ? AND n.pipeline = ? AND n.task_id = ? ORDER BY t.run_id DESC LIMIT 1
+        """)
+      try statement.bind(key.values)
+      guard try statement.step(), let trace = statement.bytes(1).flatMap({ TaskTrace(encoded: $0) }) else { return nil }
+      return (statement.integer(0), trace)
     }
   }
 

@@ -268,6 +268,10 @@ extension SQLiteRecordStore {
         "INSERT OR REPLACE INTO run_blobs (run_id, role, path, blob_id) VALUES (?, 'log', x'', ?)",
         [.integer(run.id), .integer(blob)])
     }
+    if let trace = outcome.trace {
+      try connection.run(
+        "INSERT INTO run_traces (run_id, trace) VALUES (?, ?)", [.integer(run.id), .blob(trace.encoded)])
+    }
     try recordTask(run, outcome, result, connection)
     if outcome.taskData != nil || task?.hasData != false { try recordData(run, outcome, connection) }
     let artifact = Artifact(node: run.key.task, key: "result", value: outcome.summary(of: run.id).serialized)
@@ -291,8 +295,9 @@ extension SQLiteRecordStore {
     try connection.run(
       """
       INSERT INTO action_results (action_key, outputs_version, manifest, log_digest, duration_us, storage_key,
-        pipeline, task_id, run_id, begun, created_at, data_digest, data_count, declared_key)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        pipeline, task_id, run_id, begun, created_at, data_digest, data_count, declared_key,
+        undeclared)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """,
       [
         .digest(resultKey ?? outcome.fingerprint.actionKey), .digest(outputsVersion), .blob(manifest.encoded),
@@ -302,6 +307,7 @@ extension SQLiteRecordStore {
         .integer(orNull: outcome.taskData.map { Int64($0.elements.count) }),
         // Of a result that is nobody else's, nobody else is to find out by which files it came.
         .digest(orNull: resultKey == nil ? outcome.declaredKey : nil),
+        outcome.undeclared.map { .blob($0.encoded) } ?? .null,
       ])
     let id = connection.lastInsertedRow
     try recordVouch(of: run, outcome, for: id, connection)

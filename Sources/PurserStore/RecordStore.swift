@@ -35,6 +35,9 @@ public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, Acce
   /// History, newest first. `nil` means any.
   func runs(matching filter: RunFilter) throws(StoreError) -> [RunRecord]
 
+  /// What the last traced run of a task did; `nil` where there is none.
+  func trace(of key: TaskKey) throws(StoreError) -> (run: Int64, trace: TaskTrace)?
+
   /// What the store holds of each of these contents.
   func blobs(_ digests: [Digest]) throws(StoreError) -> [Digest: StoredBlob]
 

@@ -140,6 +140,10 @@ public struct RunOutcome: Sendable {
   public var outputDataVersion: String?
   /// The data's JSON text as a content, for a new result; it stands among `blobs`.
   public var dataDigest: Digest?
+  /// What it did with files, for those who ask; `nil` where it was not traced.
+  public var trace: TaskTrace?
+  /// For a new result: what was read without being declared; `nil` where it was not traced.
+  public var undeclared: [Component]?
   /// The declaration, as JSON.
   public var specification: String
   /// Direct upstream tasks.

@@ -74,6 +74,35 @@ struct SecrecyTests {
     #expect(project.executions("fake") == 0)
   }
 
+  @Test func `Values that tasks printed or wrote are found, and never told`() throws {
+    let secret = "hunter22-and-more"
+    let environment: [String: ByteString] = ["TOKEN": ByteString(secret), "SHORT": "abc", "CLEAN": "something-else"]
+    // In the log, it is in two pieces.
+    try project.script("log.sh", "printf hunter22; sleep 0.1; echo -and-more")
+    try project.script("out.sh", "head -c 100000 /dev/zero > large; echo $TOKEN >> large")
+    for (task, output) in [("log", nil), ("out", "large")] as [(ByteString, ByteString?)] {
+      let options: [ByteString] = ["--env", "TOKEN", "--env", "SHORT", "--env", "CLEAN", "--task", task]
+      let outputs: [ByteString] = output.map { ["--output", $0] } ?? []
+      try project.purser(["exec"] + options + outputs + ["--", "./" + task + ".sh"], environment: environment)
+    }
+    let told = try project.purser("doctor", "--secrets", "--json", environment: environment)
+    #expect(told.code == 1)
+    #expect(!told.outputText.contains(secret))
+    let findings = (try told.json()["findings"]?.array ?? []).filter { $0["check"]?.string == "secrets" }
+    #expect(
+      Set(findings.compactMap { $0["message"]?.string }) == [
+        "not looked for, since unset here or shorter than six bytes: SHORT",
+        "the value of TOKEN stands in what it printed, task 'log' on 'default'",
+        "the value of TOKEN stands in its output 'large', task 'out' on 'default'",
+      ])
+    var other = environment
+    other["TOKEN"] = "not-that-one"
+    let clean = try project.purser("doctor", "--secrets", environment: other)
+    #expect(clean.code == 0)
+    #expect(clean.outputText.contains("contents hold no value of CLEAN, TOKEN\n"))
+    #expect(try !project.purser("doctor", environment: environment).outputText.contains("secrets"))
+  }
+
   @Test(.enabled(if: getuid() == 0, "needs root to give a folder away"))
   func `A store that belongs to somebody else is not trusted`() throws {
     #expect(try project.shell("chown 65534 .; mkdir -m 777 .purser; chmod 777 .").code == 0)

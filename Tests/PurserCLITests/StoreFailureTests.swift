@@ -146,7 +146,7 @@ struct StoreFailureTests {
   @Test(.enabled(if: TestProject.canMount, "needs root that may mount"))
   func `A disk that fills up while a result is stored costs the result and nothing else`() throws {
     try project.makeFolder("../store")
-    #expect(try project.shell("mount -t tmpfs -o size=1600k tmpfs ../store").code == 0)
+    #expect(try project.shell("mount -t tmpfs -o size=1700k tmpfs ../store").code == 0)
     defer { _ = try? project.shell("umount ../store") }
     try project.script("step.sh", "echo out; head -c 3000000 /dev/urandom > made; exit 0")
     try project.script("small.sh", "echo small; exit 0", counting: "small")
@@ -172,7 +172,7 @@ struct StoreFailureTests {
   @Test(.enabled(if: TestProject.canMount, "needs root that may mount"))
   func `A disk that is full stops no command and damages nothing`() throws {
     try project.makeFolder("../store")
-    #expect(try project.shell("mount -t tmpfs -o size=1600k tmpfs ../store").code == 0)
+    #expect(try project.shell("mount -t tmpfs -o size=1700k tmpfs ../store").code == 0)
     defer { _ = try? project.shell("umount ../store") }
     try project.script("step.sh", "echo out; echo made > made; exit 7")
     try project.script("small.sh", "echo small", counting: "small")

@@ -48,7 +48,7 @@ struct UpkeepTests {
     try project.script("step.sh", "echo hi")
     try project.purser("exec", "--task", "step", "--", "./step.sh")
     let newest = try schema("status").version
-    #expect(try schema("rollback", "7").version == newest - 7)
+    #expect(try schema("rollback", "8").version == newest - 8)
     let outcome = try project.purser("exec", "--task", "step", "--", "./step.sh")
     #expect(outcome.code == 0)
     #expect(outcome.error.isEmpty)

@@ -89,7 +89,7 @@ struct LineTests {
         argv: ["sh", "-c", "echo first; read answer; echo $answer"], environment: ["PATH=/usr/bin:/bin"],
         standardInput: reading)
       let ran = try LocalExecutor().run(
-        command, capture: .discarding(),
+        command.asAsked, capture: .discarding(),
         output: .lines { _, line in
           if line == Array("first".utf8) { _ = Glibc.write(writing, "go\n", 3) }
           let isOwn = pthread_equal(own, pthread_self()) != 0

@@ -80,7 +80,7 @@ private final class Neighbours: Sendable {
   }
 
   private func expect(_ exit: Exit, of command: Command) throws {
-    let ran = try LocalExecutor().run(command, capture: .discarding(), output: .discard, started: { _ in })
+    let ran = try LocalExecutor().run(command.asAsked, capture: .discarding(), output: .discard, started: { _ in })
     if ran.exit != exit { wrong.withLock { $0.append("\(ran)") } }
   }
 }

@@ -21,6 +21,16 @@ struct Frame: Sendable, Equatable {
   var bytes: [UInt8]
 }
 
+extension Command {
+  /// The same command, followed by a tracer if these tests are run for commands that are: `PURSER_TEST_TRACED=1`. All
+  /// that is asked of a command holds for those, too; `scripts/test` runs the target both ways.
+  var asAsked: Command {
+    var command = self
+    if getenv("PURSER_TEST_TRACED") != nil { command.tracedRoot = "/tmp" }
+    return command
+  }
+}
+
 /// Runs a command under `/bin/sh`-like circumstances, its output captured only.
 func run(
   _ argv: [ByteString],
@@ -33,17 +43,23 @@ func run(
   memoryLimit: Int = 1 << 20,
   passingTo descriptors: (Int32, Int32)? = nil,
   escalates: Bool = false,
+  tracedRoot: ByteString? = nil,
+  isFollowed: Bool = true,
   started: @escaping @Sendable (ChildProcess) throws -> Void = { _ in },
   lines: (@Sendable (UInt8, [UInt8]) -> Void)? = nil
 ) async throws -> Ran {
-  let command = Command(
+  var command = Command(
     argv: argv, environment: environment, workingDirectory: workingDirectory, standardInput: standardInput,
-    timeout: timeout, grace: grace, escalates: escalates)
+    timeout: timeout, grace: grace, escalates: escalates
+  ).asAsked
+  if let tracedRoot { command.tracedRoot = tracedRoot }
+  if !isFollowed { command.tracedRoot = nil }
+  let prepared = command
   let route: OutputRoute = lines.map { .lines($0) } ?? (descriptors == nil ? .discard : .passThrough)
   return try await onThread {
     let spool = LogSpool(directory: spoolDirectory, memoryLimit: memoryLimit)
     let executor = descriptors.map { LocalExecutor(standardOutput: $0.0, standardError: $0.1) } ?? LocalExecutor()
-    let completion = try executor.run(command, capture: spool, output: route, started: started)
+    let completion = try executor.run(prepared, capture: spool, output: route, started: started)
     return Ran(
       completion: completion, frames: spool.withContents(frames), failure: spool.failure)
   }

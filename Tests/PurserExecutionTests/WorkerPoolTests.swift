@@ -90,7 +90,7 @@ struct WorkerPoolTests {
       pool.submit {
         let command = Command(argv: shell("sleep 0.3; exit 7"), environment: ["PATH=/usr/bin:/bin"])
         let ran = Result {
-          try LocalExecutor().run(command, capture: .discarding(), output: .discard, started: { _ in })
+          try LocalExecutor().run(command.asAsked, capture: .discarding(), output: .discard, started: { _ in })
         }
         result.withLock { $0 = ran }
         countdown.count()
@@ -129,7 +129,7 @@ struct WorkerPoolTests {
         let argv: [ByteString] = number % 2 == 0 ? ["sleep", "0.2"] : ["true"]
         let command = Command(argv: argv, environment: ["PATH=/usr/bin:/bin"], escalates: number % 3 == 0)
         let ran = Result {
-          try LocalExecutor().run(command, capture: .discarding(), output: .discard, started: { _ in })
+          try LocalExecutor().run(command.asAsked, capture: .discarding(), output: .discard, started: { _ in })
         }
         if case .success(let completion) = ran, completion.exit == .exited(0) {
         } else {
@@ -164,7 +164,7 @@ struct WorkerPoolTests {
           let command = Command(
             argv: shell("cat; ulimit -Sn"), environment: ["PATH=/usr/bin:/bin"], standardInput: reading)
           let spool = LogSpool(directory: "/tmp")
-          let ran = try? LocalExecutor().run(command, capture: spool, output: .discard) { _ in
+          let ran = try? LocalExecutor().run(command.asAsked, capture: spool, output: .discard) { _ in
             let all = state.withLock { state in
               state.running += 1
               return state.running == count
@@ -226,7 +226,8 @@ struct WorkerPoolTests {
               if number % 3 == 0 { command.timeout = .seconds(100) }
               // In a file at once.
               let spool = LogSpool(directory: "/tmp", memoryLimit: 0)
-              _ = try? LocalExecutor().run(command, capture: spool, output: .lines { _, _ in }, started: { _ in })
+              _ = try? LocalExecutor().run(
+                command.asAsked, capture: spool, output: .lines { _, _ in }, started: { _ in })
             }
             countdown.count()
           }

@@ -54,6 +54,11 @@ extension MemoryRecordStore {
     return Array(found.map(\.run).sorted { $0.id > $1.id }.prefix(filter.limit))
   }
 
+  package func trace(of key: TaskKey) throws(StoreError) -> (run: Int64, trace: TaskTrace)? {
+    let traced = current.attempts.values.filter { $0.run.key == key && $0.trace != nil }
+    return traced.max { $0.run.id < $1.run.id }.flatMap { attempt in attempt.trace.map { (attempt.run.id, $0) } }
+  }
+
   package func blobs(_ digests: [Digest]) throws(StoreError) -> [Digest: StoredBlob] {
     let state = current
     return digests.reduce(into: [:]) { $0[$1] = state.blobs[$1].map(StoredBlob.init) }

@@ -150,6 +150,7 @@ extension MemoryState {
       attempt.run.errorInfo = outcome.errorInfo
       attempt.run.startedAt = outcome.startedAt
       attempt.run.finishedAt = outcome.finishedAt
+      attempt.trace = outcome.trace
       attempt.keptLog = outcome.log.flatMap { blobs[$0]?.digest }
       attempts[run.id] = attempt
     }
@@ -175,6 +176,7 @@ extension MemoryState {
       outputsVersion: outputsVersion, log: outcome.log, durationMicroseconds: outcome.durationMicroseconds,
       producer: run.key, createdAt: outcome.finishedAt)
     result.run = run.id
+    result.undeclared = outcome.undeclared
     result.data = outcome.dataDigest
     result.dataCount = outcome.taskData?.elements.count ?? 0
     // Of a result that is nobody else's, nobody else is to find out by which files it came.

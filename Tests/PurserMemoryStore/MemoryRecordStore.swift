@@ -102,6 +102,7 @@ struct Attempt: Sendable {
   var queuedWork: Int64?
   var saved: [ByteString: Digest] = [:]
   var keptLog: Digest?
+  var trace: TaskTrace?
 
   var blobs: [Digest] { Array(saved.values) + (keptLog.map { [$0] } ?? []) }
 }

@@ -12,7 +12,7 @@ struct FingerprintTests {
   @Test("every tag belongs to the group that its high half says, and keeps its number")
   func tags() {
     let numbers: [Component.Group: [UInt8]] = [
-      .code: Array(0x10...0x1f), .inputs: Array(0x20...0x25), .data: [0x30, 0x31],
+      .code: Array(0x10...0x1f), .inputs: Array(0x20...0x27), .data: [0x30, 0x31],
     ]
     for (group, expected) in numbers {
       #expect(Component.Tag.allCases.filter { $0.group == group }.map(\.rawValue).sorted() == expected)
@@ -229,6 +229,11 @@ struct ReasonTests {
       (
         .outputModified([ByteString(bytes: [0xff])]), #"{"kind":"outputModified","paths":["\\xff"]}"#,
         "output modified: \\xff"
+      ),
+      (
+        .refuted([Change(tag: .tracedFile, name: "a b", was: .text("x"), now: .absent)]),
+        #"{"kind":"refuted","changes":[{"group":"inputs","name":"a b","was":"x","is":null}]}"#,
+        "refuted, an undeclared file that it read has changed: a b; declare it: --input 'a b'"
       ),
     ]
     for (reason, json, summary) in table {

@@ -29,7 +29,8 @@ struct CodingTests {
     try expectRoundTrip(
       parse(
         "settings: {source_roots: [src], code: lock, code_digest: normalized, snapshot_every: 90s}\n"
-          + "tasks: {a: {command: x, code_digest: function, depfile: a.d}, b: {command: x, code_digest: raw}}"))
+          + "tasks: {a: {command: x, code_digest: function, depfile: a.d, trace: true}, c: {command: x, inputs: auto, trace: strict}, b: {command: x, code_digest: raw}}"
+      ))
     try expectRoundTrip(PipelineFile(dialect: .purser))
   }
 
@@ -39,20 +40,20 @@ struct CodingTests {
     for _ in 0..<500 { try expectRoundTrip(randomFile(&generator)) }
   }
 
-  @Test("the form is version 4's")
+  @Test("the form is version 5's")
   func golden() throws {
     let file = try parse("tasks: {a: {command: cp x y, inputs: x, outputs: y}, b: {command: [y], after: a}}")
     #expect(Hex.string(file.encoded) == Self.golden)
     var other = file.encoded
-    other[0] = 5
+    other[0] = 4
     #expect(PipelineFile(encoded: other) == nil)
   }
 
   /// `cp x y`, `x`, `y`, `main`, `{}` and the tasks' names first; then two tasks, a graph of two nodes, no warnings.
   static let golden =
 
-    "04010701060101010402616370207820797879626d61696e7b7d00000000000000000201010964"
-    + "020103010405013608010401060701010100020100000109050101000136002d910cee43e2050b"
+    "05010701060101010402616370207820797879626d61696e7b7d00000000000000000201010964"
+    + "02010301040501360801040106070101010002010000010905010100013600e7fdde576f941aa4"
   private func randomFile(_ generator: inout SeededGenerator) -> PipelineFile {
     var file = PipelineFile(dialect: Bool.random(using: &generator) ? .purser : .kptn)
     file.cacheNamespace = maybe(&generator) { text(&$0) }

@@ -118,6 +118,16 @@ struct TaskTests {
       ("command: x, pure: 'yes'", "1:31: error: 'pure' of task 't' must be true or false, not a text"),
       ("command: x, retries: -1", "1:34: error: 'retries' of task 't' must be from 0 to 1000, not -1"),
       ("command: x, retries: 1.5", "1:34: error: 'retries' of task 't' must be a whole number, not a number"),
+      ("command: x, trace: often", "1:32: error: 'trace' of task 't' must be true, false or strict, not a text"),
+      ("command: x, trace: [true]", "1:32: error: 'trace' of task 't' must be true or false, not a list"),
+      (
+        "command: x, map_over: a, inputs: auto",
+        "1:38: error: task 't' is mapped, and only a task with one command can be traced; declare what it reads"
+      ),
+      (
+        "command: x, map_over: a, trace: strict",
+        "1:38: error: task 't' is mapped, and only a task with one command can be traced; declare what it reads"
+      ),
       ("command: x, priority: high", "1:35: error: 'priority' of task 't' must be a whole number, not a text"),
       ("command: x, map_over: a, bundle_size: 0", "1:51: error: 'bundle_size' of task 't' must be at least 1, not 0"),
       ("command: x, map_over: a, group_size: -3", "1:50: error: 'group_size' of task 't' must be at least 1, not -3"),
@@ -222,10 +232,23 @@ struct TaskTests {
     let keys = [
       "code", "inputs", "outputs", "exclude", "env", "tools", "args", "cache_result", "iterable_item", "map_over",
       "bundle_size", "group_size", "logs", "tags", "compute", "timeout", "retries", "priority", "pure", "keep_outputs",
+      "trace",
       "after", "file", "cli_args", "prefix_args",
     ]
     let fields = keys.map { "\($0): " }.joined(separator: ", ")
     #expect(try task("\(fields), command: x") == task("command: x"))
+  }
+
+  @Test("how a command is traced, and when its inputs are found")
+  func tracing() throws {
+    #expect(try task("command: x, trace: true").tracing == .on)
+    #expect(try task("command: x, trace: strict").tracing == .strict)
+    #expect(try task("command: x, trace: false").tracing == nil)
+    let found = try task("command: x, inputs: auto")
+    #expect(found.findsInputs && found.inputs.isEmpty)
+    // A file of that name.
+    let named = try task("command: x, inputs: [auto]")
+    #expect(!named.findsInputs && named.inputs == ["auto"])
   }
 
   @Test("the function is what follows the last colon")

@@ -41,6 +41,40 @@ struct RecordContractTests {
   }
 
   @Test(
+    "a trace is kept for its run, and what was undeclared for its result", .temporaryFolder,
+    arguments: RecordStoreBackend.all)
+  func traces(backend: RecordStoreBackend) throws {
+    let store = try backend.open()
+    var step = Step("clean")
+    try step.run(in: store)
+    #expect(try store.trace(of: step.key) == nil)
+    #expect(try store.record(step.key)?.result?.undeclared == nil)
+    step.trace = TaskTrace(
+      entries: [
+        TaskTrace.Entry(path: ByteString(bytes: [0x61, 0xff]), use: .read, isDeclared: false),
+        TaskTrace.Entry(path: "b", use: .written, isDeclared: true),
+      ], gap: "half of it")
+    step.undeclared = [
+      Component(.tracedFile, ByteString(bytes: [0x61, 0xff]), .file(digest("x"), isExecutable: true)),
+      Component(.tracedFile, "c", .absent),
+    ]
+    let run = try step.run(in: store)
+    #expect(try store.trace(of: step.key)?.run == run.id)
+    #expect(try store.trace(of: step.key)?.trace == step.trace)
+    #expect(try store.record(step.key)?.result?.undeclared == step.undeclared)
+    #expect(try store.results(for: [step.actionKey])[step.actionKey]?.map(\.undeclared) == [step.undeclared, nil])
+    // One that failed is shown, too; and then the last that was traced.
+    step.trace = TaskTrace(entries: [])
+    let failed = try step.begin(in: store)
+    try store.finish(failed, with: step.ending(.failed, .failure, exitCode: 1))
+    #expect(try store.trace(of: step.key)?.run == failed.id)
+    step.trace = nil
+    try step.run(in: store)
+    #expect(try store.trace(of: step.key)?.run == failed.id)
+    #expect(try store.trace(of: Step("other").key) == nil)
+  }
+
+  @Test(
     "results of one action come newest first, and not the invalidated", .temporaryFolder,
     arguments: RecordStoreBackend.all)
   func results(backend: RecordStoreBackend) throws {

@@ -56,6 +56,8 @@ struct Step {
   var upstream: [String] = []
   var log: String?
   var treeNodes: [Digest: [UInt8]] = [:]
+  var trace: TaskTrace?
+  var undeclared: [Component]?
   var day = 1
   var leases: [String]?
   var owner = LeaseProcess(pid: 42, startTime: 7, processGroup: nil)
@@ -122,6 +124,8 @@ struct Step {
       state: state, status: status, exitCode: exitCode, startedAt: Time.day(day), finishedAt: Time.day(day),
       durationMicroseconds: 1234, fingerprint: fingerprint, specification: specification)
     outcome.treeNodes = treeNodes
+    outcome.trace = trace
+    outcome.undeclared = undeclared
     outcome.dependencies = upstream
     return outcome
   }

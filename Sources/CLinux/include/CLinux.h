@@ -26,6 +26,9 @@ int purser_is_network_filesystem(const char *path);
 /// The `f_type` of the file system that an open file is on, or a negative errno.
 long long purser_filesystem_type(int fd);
 
+/// 1 where `size` bytes hold the `length` bytes at `value`, 0 where not.
+int purser_contains(const void *bytes, long size, const void *value, long length);
+
 /// Waits until the process ends, at most `milliseconds`; just so long where there is no such process.
 void purser_wait_for_process(int pid, int milliseconds);
 

@@ -27,6 +27,8 @@ struct cspawn_request {
   bool own_group;
   /// Signals that stay ignored in the child (bit n-1 for signal n); all others have their default action.
   uint64_t ignored;
+  /// The tracer that is to follow the child and all that it starts; NULL for none.
+  const struct ctrace *tracer;
 };
 
 /// The step at which a spawn failed.
@@ -48,6 +50,8 @@ struct cspawn_result {
   int failure;
   /// Index of the candidate that `failure` is about.
   size_t candidate;
+  /// errno of what kept the tracer from following the child, which then runs as without it; 0 where it follows.
+  int tracing_failure;
 };
 
 /// Starts a process; 0, or -1 with `step` and `failure` set and no process left behind.
@@ -55,13 +59,75 @@ struct cspawn_result {
 /// The child is killed (SIGKILL) when the calling *thread* ends. Returns after the exec, so a failed exec is known.
 int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *result);
 
-/// Reaps a process by its pidfd without blocking: 1 reaped, 0 still running, -1 errno.
-/// `signalled` tells whether `status` is a signal number or an exit code.
-int cspawn_reap(int pidfd, bool *signalled, int *status);
+/// Reaps a process by its pidfd: 1 reaped, 0 still running, -1 errno. `waits` blocks until it can be reaped: one that is
+/// followed has ended before its tracer gives it up. `signalled` tells whether `status` is a signal number or an exit
+/// code.
+int cspawn_reap(int pidfd, bool waits, bool *signalled, int *status);
 
 /// Reaps a child that this process adopted, by its pidfd, whenever it ends: at once if it has ended, else by a thread
 /// that waits for it. The pidfd is closed. A zombie that stays would confuse whoever waits for any child.
 void cspawn_reap_eventually(int pidfd);
+
+/// A process that follows a command's system calls.
+struct ctrace {
+  pid_t pid;
+  /// Close-on-exec, both.
+  int pidfd;
+  int socket;
+};
+
+/// What a command did with a file or a folder.
+enum ctrace_flags {
+  /// Opened it for reading, and had not written to it.
+  CTRACE_READ = 1 << 0,
+  /// Executed it.
+  CTRACE_RUN = 1 << 1,
+  /// Read the names in it.
+  CTRACE_LISTED = 1 << 2,
+  /// Looked for it, and it was not there.
+  CTRACE_MISSING = 1 << 3,
+  /// Opened it for writing, made, moved or removed it.
+  CTRACE_WRITTEN = 1 << 4,
+  /// Made it, a folder.
+  CTRACE_MADE = 1 << 5,
+  /// Removed it, or moved it away, though it had been there before.
+  CTRACE_REMOVED = 1 << 6,
+  /// A program for another kind of machine than the filter is for, which was killed; the name begins with a NUL.
+  CTRACE_FOREIGN = 1 << 16,
+  /// A program that would have had more privileges; the name begins with a NUL.
+  CTRACE_PRIVILEGED = 1 << 17,
+};
+
+/// What is to be known of the report itself.
+enum ctrace_notes {
+  /// Some names could not be read, or were too many.
+  CTRACE_INCOMPLETE = 1 << 0,
+  /// A process used io_uring, which opens files without system calls.
+  CTRACE_RING = 1 << 1,
+  /// Nobody is followed any more.
+  CTRACE_ALONE = 1 << 2,
+};
+
+/// Starts a tracer for the command that is spawned next, and tells its files by their paths from `root`, a real path.
+/// 0, or errno: ENOSYS where this machine's architecture is not known here.
+///
+/// The tracer is a process of its own, so that it can stay with what outlives the command: a filter for system calls
+/// cannot be taken away again, and without a tracer those calls would fail.
+int ctrace_begin(const char *root, struct ctrace *tracer);
+
+/// What was done until now, 0 or errno; the caller frees the report. A 64-bit length of what follows, 32 bits of
+/// ctrace_notes, and for each file 32 bits of flags, 32 bits of length, and the name.
+int ctrace_report(const struct ctrace *tracer, void **report, size_t *size);
+
+/// Leaves the tracer alone: it ends when nothing that it follows is left. If that is so now (`is_alone`), its end is
+/// waited for, so that nothing of it is left here either.
+void ctrace_end(struct ctrace *tracer, bool is_alone);
+
+/// For the child of cspawn_spawn: lets the tracer take hold of this process by a copy of its socket. 0, or errno.
+int ctrace_join(int socket, pid_t tracer);
+
+/// For the child of cspawn_spawn: from now on, the calls that matter stop for the tracer. 0, or errno.
+int ctrace_filter(void);
 
 /// Opens a pidfd (close-on-exec), or -1.
 int cspawn_pidfd_open(pid_t pid);

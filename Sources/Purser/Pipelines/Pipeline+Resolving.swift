@@ -100,6 +100,9 @@ private struct TaskResolver {
     spec.code += settings.commonCode.lazy.map { ByteString($0) }.filter { !spec.code.contains($0) }
     spec.sourceRoots = settings.sourceRoots.map { ByteString($0) }
     spec.dependencyFile = definition.dependencyFile.map { ByteString($0) }
+    spec.isTraced = definition.tracing != nil
+    spec.refusesUndeclared = definition.tracing == .strict
+    spec.findsInputs = definition.findsInputs
     switch definition.codeDigest ?? settings.codeDigest {
     case .raw?, nil: break
     case .normalized?: spec.codeDigest = .normalized

@@ -155,6 +155,18 @@ extension PipelineTask {
   /// It has no effect but its outputs, its data and what it prints, so that it need not be done again elsewhere.
   public func pure() -> PipelineTask { changed { $0.spec.isPure = true } }
 
+  /// Its command is followed: what it uses undeclared is told, and refutes later hits where it has changed. `isStrict`: a
+  /// run that does so is not stored.
+  public func traced(isStrict: Bool = false) -> PipelineTask {
+    changed {
+      $0.spec.isTraced = true
+      $0.spec.refusesUndeclared = isStrict
+    }
+  }
+
+  /// What its command is seen to read are its inputs, beside those that are declared.
+  public func findingInputs() -> PipelineTask { changed { $0.spec.findsInputs = true } }
+
   /// Its outputs stay in place before it runs.
   public func keepingOutputs() -> PipelineTask { changed { $0.spec.keepsOutputs = true } }
 

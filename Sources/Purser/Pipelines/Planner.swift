@@ -260,6 +260,10 @@ package final class Planner {
       guard case .success(let look)? = table?[cache.project.location(of: path)], look.digest != nil else { return nil }
       files.append((path, look.identity))
     }
+    // What was found out while it ran is more than files: names that were not there, and those in folders.
+    guard !spec.isTraced, plan.entries[place]?.assessment?.record?.result?.undeclared?.isEmpty ?? true else {
+      return nil
+    }
     guard let survey = plan.entries[place]?.assessment?.survey else {
       return spec.code.isEmpty && spec.dependencyFile == nil ? files : nil
     }

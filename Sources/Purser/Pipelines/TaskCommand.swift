@@ -94,6 +94,7 @@ struct TaskCommand {
       argv: argv, environment: environment.entries, workingDirectory: project.location(of: task.spec.workingDirectory),
       timeout: task.timeout)
     command.escalates = true
+    if task.spec.isTraced { command.tracedRoot = project.root }
     return Prepared(command: command, result: result, done: done, files: files)
   }
 

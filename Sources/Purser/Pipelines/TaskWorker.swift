@@ -214,10 +214,13 @@ final class TaskWorker: Sendable {
         _ = try attempt.finish(.cancelled(exitCode: completion.exit.code), log: log)
         return .interrupted
       }
-      let code = completion.exit.code
+      let trace = completion.trace
+      let refused = trace?.refused.first
+      let code = completion.exit.code == 0 && refused != nil ? 126 : completion.exit.code
       guard code == 0 else {
-        _ = try attempt.finish(.failure(exitCode: code), log: log)
-        return .failed(Self.describe(completion), exitCode: code, items: nil)
+        let outcome = try attempt.finish(.failure(exitCode: code), log: log, trace: trace)
+        for warning in outcome.warnings { report(.warning(warning)) }
+        return .failed(refused?.refusal(of: spec) ?? Self.describe(completion), exitCode: code, items: nil)
       }
       let data: TaskData?
       do {
@@ -227,7 +230,7 @@ final class TaskWorker: Sendable {
         _ = try attempt.finish(.failure(exitCode: 1), log: log)
         return .failed(error.message, exitCode: 1, items: nil)
       }
-      let outcome = try attempt.finish(.success, log: log, data: data)
+      let outcome = try attempt.finish(.success, log: log, data: data, trace: trace)
       return ending(of: outcome, spec, since: start, items: nil)
     } catch let error as ExecutionError {
       _ = try? attempt.finish(.failure(exitCode: error.exitCode), log: log)

@@ -1,0 +1,2 @@
+DROP TABLE run_traces;
+ALTER TABLE action_results DROP COLUMN undeclared;
