@@ -23,7 +23,7 @@ struct Declarations {
       throw PurserError(.usage, "a task's id must not be empty or hold control characters; choose another with --task")
     }
     for output in spec.outputs { try checkOutput(output, of: spec) }
-    for folder in spec.sourceRoots where folder.isAbsolutePath || folder == ".." || folder.hasPrefix("../") {
+    for folder in spec.sourceRoots where folder.leadsOut {
       throw PurserError(
         .refused,
         "source root '\(folder.printable)' of task '\(spec.id)' is outside the project; what is used there is not "
@@ -53,7 +53,7 @@ struct Declarations {
     func refuse(_ why: String) -> PurserError {
       PurserError(.refused, "output '\(output.printable)' of task '\(spec.id)' is refused: \(why)")
     }
-    if output.isAbsolutePath || output == ".." || output.hasPrefix("../") {
+    if output.leadsOut {
       throw refuse("it is outside the project '\(project.root.printable)'; declare one inside it, or use --project")
     }
     if output == "." || output.isEmpty { throw refuse("it is the project's root; declare a folder or file in it") }

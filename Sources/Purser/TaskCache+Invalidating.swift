@@ -1,6 +1,7 @@
 import PurserHashing
 public import PurserModel
 import PurserStore
+import Synchronization
 
 /// Which tasks somebody means.
 public struct TaskSelection: Sendable {
@@ -29,11 +30,15 @@ extension TaskCache {
   public func invalidate(
     _ tasks: [String], downstream: Bool = false, allKeys: Bool = false, why: String
   ) throws(PurserError) -> [TaskKey] {
-    try asking {
-      try records.invalidate(
-        InvalidationRequest(
-          keys: tasks.map { key($0) }, includesDownstream: downstream, allKeys: allKeys, mark: mark(why)))
-    }
+    try invalidate(
+      InvalidationRequest(
+        keys: tasks.map { key($0) }, includesDownstream: downstream, allKeys: allKeys, mark: mark(why)))
+  }
+
+  private func invalidate(_ request: InvalidationRequest) throws(PurserError) -> [TaskKey] {
+    // After it, so that whoever sees the new number sees the marks.
+    defer { invalidations.add(1, ordering: .releasing) }
+    return try asking { try records.invalidate(request) }
   }
 
   /// Marks one task's results as void.
@@ -53,7 +58,7 @@ extension TaskCache {
   ) throws(PurserError) -> [TaskKey] {
     var request = try request(selection, why, includesTraces: selection.onAllKeys)
     request.isTrial = isTrial
-    return try asking { try records.invalidate(request) }
+    return try invalidate(request)
   }
 
   /// Takes back the last mark of what is selected, or with all keys the last one on all keys, and returns the marks.

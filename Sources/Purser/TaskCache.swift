@@ -47,6 +47,8 @@ public final class TaskCache: Sendable {
   let searchFolders: [ByteString]
   /// Whether each end of a task is made durable by itself; else somebody calls `sync` for many of them.
   let commitsDurably = Atomic(true)
+  /// How often this object was told to invalidate something.
+  let invalidations = Atomic(0)
   let expiredLeases = ExpiredLeases()
   let leaseKeeper = LeaseKeeper()
 

@@ -61,9 +61,20 @@ extension ByteString {
 
   /// Whether this is `folder` itself or something below it. Both normalized. Everything relative is below "".
   package func isWithin(_ folder: ByteString) -> Bool {
-    if folder.isEmpty { return !isAbsolutePath }
-    if folder == "/" { return isAbsolutePath }
-    return self == folder || hasPrefix(folder + "/")
+    // Asked several times for every path of a pipeline: nothing is allocated for it.
+    let (count, slash) = (folder.bytes.count, UInt8(ascii: "/"))
+    if count == 0 { return !isAbsolutePath }
+    if count == 1, folder.bytes[0] == slash { return isAbsolutePath }
+    guard bytes.count == count || bytes.count > count && bytes[count] == slash else { return false }
+    return bytes[..<count].elementsEqual(folder.bytes)
+  }
+
+  /// Whether this, normalized, is absolute or leads out of what it is relative to.
+  package var leadsOut: Bool {
+    let dot = UInt8(ascii: ".")
+    if isAbsolutePath { return true }
+    guard bytes.count >= 2, bytes[0] == dot, bytes[1] == dot else { return false }
+    return bytes.count == 2 || bytes[2] == UInt8(ascii: "/")
   }
 
   /// The rest of the path below `folder`, empty for the folder itself; `nil` if it is not within.

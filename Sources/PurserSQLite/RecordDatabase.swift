@@ -278,6 +278,10 @@ final class RecordDatabase {
   /// A WAL longer than this is moved into the database by a ``sync()``, which comes once for many commits.
   private static let longestSharedWAL = 32 << 20
 
+  /// The longest that a run of many commits leaves behind: moving it costs three syncs, leaving it half a millisecond for
+  /// each process that opens the store next.
+  private static let longestLeftWAL = 1 << 20
+
   /// Throws if the file that is written to is not the one of that name any more: what is recorded would be lost.
   private func requireFile() throws(StoreError) {
     var info = stat()
@@ -306,9 +310,10 @@ final class RecordDatabase {
   }
 
   /// Moves a log that has become long into the database.
-  func shorten(logAt path: String) throws(StoreError) {
+  func shorten(logAt path: String, isLast: Bool) throws(StoreError) {
     var info = stat()
-    guard stat(path, &info) == 0, info.st_size > Self.longestSharedWAL, let writer else { return }
+    let limit = isLast ? Self.longestLeftWAL : Self.longestSharedWAL
+    guard stat(path, &info) == 0, info.st_size > limit, let writer else { return }
     try holdGate { _ throws(StoreError) in writer.truncateWAL() }
   }
 

@@ -218,10 +218,10 @@ extension SQLiteRecordStore {
     }
   }
 
-  package func sync() throws(StoreError) {
+  package func sync(isLast: Bool) throws(StoreError) {
     guard let log = try locked({ database throws(StoreError) in try database.logToSync() }) else { return }
     try RecordDatabase.sync(logAt: log)
-    try locked { database throws(StoreError) in try database.shorten(logAt: log) }
+    try locked { database throws(StoreError) in try database.shorten(logAt: log, isLast: isLast) }
   }
 
   package func finish(

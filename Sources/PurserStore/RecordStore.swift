@@ -71,7 +71,9 @@ public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, Acce
   func finish(_ run: OpenRun, with outcome: RunOutcome, isDurable: Bool) throws(StoreError) -> Invalidation?
 
   /// Makes everything that was committed so far durable.
-  func sync() throws(StoreError)
+  ///
+  /// - Parameter isLast: whether nothing more is to come for a while, so that the next process should find it tidied up.
+  func sync(isLast: Bool) throws(StoreError)
 
   /// Outputs that other tasks of this storage key and pipeline, with a standing result, have declared below a folder.
   func outputs(below folder: ByteString, near key: TaskKey) throws(StoreError) -> [(task: String, path: ByteString)]

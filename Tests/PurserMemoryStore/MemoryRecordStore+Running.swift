@@ -77,7 +77,7 @@ extension MemoryRecordStore {
     }
   }
 
-  package func sync() throws(StoreError) {}
+  package func sync(isLast: Bool) throws(StoreError) {}
 }
 
 extension MemoryState {

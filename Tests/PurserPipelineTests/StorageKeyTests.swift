@@ -95,7 +95,7 @@ struct StorageKeyTests {
   @Test("a branch's file that is too large, or no UTF-8, is refused")
   func strangeFiles() {
     #expect(throws: PipelineFileError.self) { try BranchFile.storageKey(in: Array("storage_key: a\n#".utf8) + [0xff]) }
-    let large = Array("storage_key: a\n".utf8) + Array(repeating: UInt8(ascii: "#"), count: 1 << 20)
+    let large = Array("storage_key: a\n".utf8) + Array(repeating: UInt8(ascii: "#"), count: PipelineFile.maximumSize)
     #expect(throws: PipelineFileError.self) { try BranchFile.storageKey(in: large) }
   }
 }

@@ -29,7 +29,7 @@ struct SalvageTests {
     let changed = Step("task 4", version: "other")
     try changed.accepting(try store.newestResult(of: Step("task 4", version: "4")), in: store)
     try store.queue(Queue.request("queued", dedupe: "k"))
-    try store.sync()
+    try store.sync(isLast: false)
   }
 
   private func contents(_ store: SQLiteRecordStore) throws -> [String] {

@@ -140,7 +140,7 @@ package final class GraphRun {
     var summary = RunSummary(endings: endings, microseconds: 0, interruption: interruption)
     recorder?.finish(exitCode: summary.exitCode, hasRunAnything: hasRunAnything)
     do throws(StoreError) {
-      try cache.records.sync()
+      try cache.records.sync(isLast: true)
     } catch {
       summary.storeFailure = PurserError(error)
       report(.error(error.message))
@@ -338,8 +338,8 @@ package final class GraphRun {
   /// Records that a task is over, and lets go what waited for it. What then is known to be fresh is over too, and so on
   /// through the graph.
   private func end(_ place: Int, _ ending: TaskEnding) {
-    var over = [(place, ending)]
-    while let (place, ending) = over.popLast() {
+    var over = [(place: place, ending: ending, isCutOff: false)]
+    while let (place, ending, isCutOff) = over.popLast() {
       guard endings[place] == nil else { continue }
       endings[place] = ending
       recorder?.ends(place, ending)
@@ -354,12 +354,12 @@ package final class GraphRun {
         skip(dependents[place], because: "'\(pipeline.tasks[place].spec.id)' did not succeed")
         continue
       }
-      isUnchanged[place] = plan.entries[place]?.isFresh == true || isAsRecorded(place)
+      isUnchanged[place] = isCutOff || plan.entries[place]?.isFresh == true || isAsRecorded(place)
       for dependent in dependents[place] where endings[dependent] == nil {
         waiting[dependent] -= 1
         guard waiting[dependent] == 0 else { continue }
         if let entry = plan.entries[dependent], !entry.isFresh, isFreshByNow(dependent, entry) {
-          over.append((dependent, .fresh(savedMicroseconds: entry.expectedMicroseconds ?? 0)))
+          over.append((dependent, .fresh(savedMicroseconds: entry.expectedMicroseconds ?? 0), true))
         } else if !isPreparing {
           ready.add(self.place(dependent))
         }
@@ -430,7 +430,7 @@ package final class GraphRun {
     let now = MonotonicTime.now()
     guard hasUnsynced, now >= nextSync else { return }
     hasUnsynced = false
-    try? cache.records.sync()
+    try? cache.records.sync(isLast: false)
     nextSync = MonotonicTime.now().advanced(by: .milliseconds(250))
   }
 

@@ -3,6 +3,7 @@ import PurserCode
 import PurserHashing
 package import PurserModel
 import PurserStore
+import Synchronization
 
 /// Decides about all the tasks of a pipeline at once: one query for the records, one look at every file.
 package final class Planner {
@@ -14,6 +15,8 @@ package final class Planner {
   private let keeping: (path: ByteString, key: Digest)?
   private var known: PlanCache?
   private var mark: StoreMark?
+  /// What the cache had invalidated by then.
+  private var invalidations = 0
   private var table: FileTable?
 
   package init(cache: TaskCache, pipeline: Pipeline, keptAt keeping: (path: ByteString, key: Digest)? = nil) {
@@ -35,6 +38,7 @@ package final class Planner {
     _ targets: [String] = [], _ options: DecisionOptions = DecisionOptions(), isThorough: Bool = false
   ) throws(PurserError) -> Plan {
     let selected = try pipeline.selection(targets)
+    invalidations = cache.invalidations.load(ordering: .acquiring)
     mark = cache.records.mark()
     var open = selected
     if !isThorough, !options.isForced, let keeping, let mark, let kept = PlanCache(at: keeping.path, key: keeping.key),
@@ -232,13 +236,18 @@ package final class Planner {
   /// Whether no file of a task was touched since it was planned, and nobody has invalidated it; `false` where that takes
   /// more than a look at each.
   func isStillUntouched(_ place: Int, _ plan: Plan) -> Bool {
-    guard let files = files(of: place, plan),
-      let record = try? cache.records.records(for: [cache.key(pipeline.tasks[place].spec.id)])[0],
-      record.invalidation == nil
-    else { return false }
+    guard let files = files(of: place, plan), isStillValid(place) else { return false }
     return files.allSatisfy { path, identity in
       (try? FileIdentity.of(path: cache.project.location(of: path), followLinks: false)) == identity
     }
+  }
+
+  /// Whether nobody has invalidated a task since it was planned. Where only this run wrote to the store, nobody has.
+  private func isStillValid(_ place: Int) -> Bool {
+    let isKnown = cache.invalidations.load(ordering: .acquiring) == invalidations
+    if isKnown, let mark, cache.records.hasOnlyOwnWrites(since: mark) { return true }
+    let record = try? cache.records.records(for: [cache.key(pipeline.tasks[place].spec.id)])[0]
+    return record.map { $0.invalidation == nil } ?? false
   }
 
   /// What the files of a task were when it was planned; `nil` for one that depends on more than files.

@@ -121,7 +121,7 @@ package final class QueueWorker {
         try lookAround()
       }
       try records.heartbeat(id, .stopped, now: TaskCache.now())
-      try records.sync()
+      try records.sync(isLast: false)
       return (failed, watch.signal)
     } catch {
       for (_, cancellation) in underWay.values { cancellation.request() }
