@@ -59,8 +59,8 @@ package final class GraphRun {
   private var isPreparing = false
   private var interruption: Int32?
   private var nextFold = MonotonicTime.now()
-  private var nextSync = MonotonicTime.now()
-  private var hasUnsynced = false
+  private let unsynced = Unsynced()
+  private var syncing: RepeatingThread?
   private var hasRunAnything = false
   private var recorder: ExecutionRecorder?
 
@@ -71,6 +71,11 @@ package final class GraphRun {
     var running = 0
     var error: (any Error)?
     var isConcluding = false
+  }
+
+  /// Whether tasks have ended that are not on the disk yet.
+  private final class Unsynced: Sendable {
+    let isSome = Atomic(false)
   }
 
   /// What a thread of the pool tells.
@@ -134,8 +139,9 @@ package final class GraphRun {
       takeDelayed()
       fold()
       recorder?.takeTurn()
-      sync()
     }
+    syncing?.stop()
+    syncing = nil
     skipTheRest()
     var summary = RunSummary(endings: endings, microseconds: 0, interruption: interruption)
     recorder?.finish(exitCode: summary.exitCode, hasRunAnything: hasRunAnything)
@@ -257,7 +263,7 @@ package final class GraphRun {
       delayed.append((MonotonicTime.now().advanced(by: .milliseconds(min(1000, 100 << min(count, 4)))), place))
     case .ended(let place, let ending):
       running -= 1
-      hasUnsynced = true
+      syncSoon()
       if !retry(place, after: ending) { end(place, ending) }
     case .began(let place, let run, let bundles):
       running -= 1
@@ -271,7 +277,7 @@ package final class GraphRun {
       concludeIfDone(place)
     case .concluded(let place, let ending):
       running -= 1
-      hasUnsynced = true
+      syncSoon()
       mapped[place] = nil
       end(place, ending)
     }
@@ -425,13 +431,15 @@ package final class GraphRun {
     if entries[1].revents != 0 { watch?.wait(milliseconds: 0) }
   }
 
-  /// A few times a second, for whoever pulls the plug meanwhile.
-  private func sync() {
-    let now = MonotonicTime.now()
-    guard hasUnsynced, now >= nextSync else { return }
-    hasUnsynced = false
-    try? cache.records.sync(isLast: false)
-    nextSync = MonotonicTime.now().advanced(by: .milliseconds(250))
+  /// A few times a second, for whoever pulls the plug meanwhile. On a thread of its own: the disk may take its time,
+  /// and who decides what goes next must not wait for it.
+  private func syncSoon() {
+    unsynced.isSome.store(true, ordering: .relaxed)
+    guard syncing == nil else { return }
+    syncing = RepeatingThread(everyMilliseconds: 250) { [unsynced, records = cache.records] in
+      guard unsynced.isSome.exchange(false, ordering: .relaxed) else { return }
+      try? records.sync(isLast: false)
+    }
   }
 
   /// Brings the bins of mapped tasks up to date once a second.
