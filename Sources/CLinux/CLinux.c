@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -154,4 +155,20 @@ void purser_wait_for_process(int pid, int milliseconds) {
 
 int purser_contains(const void *bytes, long size, const void *value, long length) {
   return memmem(bytes, (size_t)size, value, (size_t)length) != NULL;
+}
+
+int purser_semaphore_wait(void *semaphore, int milliseconds) {
+  struct timespec end;
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  end.tv_sec += milliseconds / 1000;
+  end.tv_nsec += (milliseconds % 1000) * 1000000L;
+  if (end.tv_nsec >= 1000000000L) {
+    end.tv_sec++;
+    end.tv_nsec -= 1000000000L;
+  }
+  int code;
+  do {
+    code = sem_clockwait(semaphore, CLOCK_MONOTONIC, &end);
+  } while (code != 0 && errno == EINTR);
+  return code == 0 ? 0 : -errno;
 }

@@ -15,13 +15,18 @@ public final class Attempt: Sendable {
   let spec: TaskSpec
   let assessment: Assessment
   package let run: OpenRun
-  let startedAt: String
   /// Of a task with a dep file, or that is traced: the files' clock before the work began; what is stamped with this time or a later one
   /// may have changed during the work.
   let readsFrom: Int64?
-  let start: MonotonicTime
-  /// When the leases were last known to be held.
-  private let confirmed: Mutex<MonotonicTime>
+  private let times: Mutex<Times>
+
+  private struct Times {
+    /// When the work began.
+    var start = MonotonicTime.now()
+    var startedAt = TaskCache.now()
+    /// When the leases were last known to be held.
+    var confirmed: MonotonicTime
+  }
 
   init(
     cache: TaskCache, spec: TaskSpec, assessment: Assessment, run: OpenRun, confirmed: MonotonicTime, readsFrom: Int64?
@@ -31,9 +36,7 @@ public final class Attempt: Sendable {
     self.spec = spec
     self.assessment = assessment
     self.run = run
-    startedAt = TaskCache.now()
-    start = MonotonicTime.now()
-    self.confirmed = Mutex(confirmed)
+    times = Mutex(Times(confirmed: confirmed))
   }
 
   deinit {
@@ -44,10 +47,18 @@ public final class Attempt: Sendable {
   /// long that somebody else took over must not remove what that one has made. Only asks if the last answer is more than
   /// a second old.
   func confirm() throws(StoreError) {
-    let last = confirmed.withLock { $0 }
+    let last = times.withLock { $0.confirmed }
     guard last.duration(to: MonotonicTime.now()) > .seconds(1) else { return }
     try cache.records.renew(run, until: TaskCache.time(in: cache.lessor.seconds))
-    confirmed.withLock { $0 = MonotonicTime.now() }
+    times.withLock { $0.confirmed = MonotonicTime.now() }
+  }
+
+  /// When the work began: at first, when the attempt was opened.
+  var startedAt: String { times.withLock { $0.startedAt } }
+
+  /// The work begins only now; it had to wait for its turn.
+  func restart() {
+    times.withLock { $0 = Times(confirmed: $0.confirmed) }
   }
 
   /// The leases are given back, or lost: nothing more is to be recorded.
@@ -155,11 +166,12 @@ public final class Attempt: Sendable {
       case .partial(let done, _): (.failed, done == 0 ? .failure : .incomplete, 1)
       case .cancelled(let code): (.cancelled, nil, code)
       }
+    let (start, startedAt) = times.withLock { ($0.start, $0.startedAt) }
     let elapsed = start.duration(to: MonotonicTime.now()).components
     var outcome = RunOutcome(
       state: state, status: status, exitCode: exitCode, startedAt: startedAt, finishedAt: TaskCache.now(),
       durationMicroseconds: elapsed.seconds * 1_000_000 + elapsed.attoseconds / 1_000_000_000_000,
-      fingerprint: assessment.survey.fingerprint, specification: spec.json.serialized)
+      fingerprint: assessment.survey.fingerprint)
     outcome.treeNodes = assessment.survey.treeNodes
     outcome.dependencies = spec.upstream
     return outcome

@@ -144,7 +144,7 @@ extension TaskCache {
   }
 
   private func isUnmoved(_ attempt: AcceptedRun, _ standardInput: Digest?) throws -> Bool {
-    guard let spec = TaskSpec(json: try JSON(parsing: attempt.outcome.specification.utf8)) else { return false }
+    guard let spec = TaskSpec(json: try JSON(parsing: attempt.run.specification.utf8)) else { return false }
     var options = DecisionOptions()
     options.standardInput = standardInput
     options.mayRestore = false
@@ -161,7 +161,7 @@ extension TaskCache {
     let now = TaskCache.now()
     var outcome = RunOutcome(
       state: .completed, status: .success, exitCode: nil, startedAt: now, finishedAt: now, durationMicroseconds: 0,
-      fingerprint: assessment.survey.fingerprint, specification: spec.json.serialized)
+      fingerprint: assessment.survey.fingerprint)
     outcome.treeNodes = assessment.survey.treeNodes
     outcome.dependencies = spec.upstream
     outcome.declaredKey = assessment.survey.declared?.actionKey
@@ -198,7 +198,7 @@ extension TaskCache {
     var run = NewRun(
       key: key(spec.id), kind: "adopt", actionKey: outcome.fingerprint.actionKey,
       reasons: JSON.array(assessment.decision.reasons.map(\.json)).serialized, createdBy: author,
-      specification: outcome.specification, previousRun: assessment.record?.lastRun,
+      specification: spec.json.serialized, previousRun: assessment.record?.lastRun,
       previousRunState: assessment.record?.lastRunState, leases: lessor.names(of: key(spec.id)), worker: worker,
       owner: LeaseProcess(pid: current.pid, startTime: current.startTime, processGroup: nil), now: now, expiresAt: now)
     run.newestResult = nil

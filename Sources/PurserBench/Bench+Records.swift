@@ -37,7 +37,7 @@ extension Bench {
         let run = try begin.time { try open(Self.key(number), fingerprint.actionKey, lease: "task \(number)") }
         var outcome = RunOutcome(
           state: .completed, status: .success, exitCode: 0, startedAt: started, finishedAt: Self.now(),
-          durationMicroseconds: 1000, fingerprint: fingerprint, specification: #"{"command":["true"]}"#)
+          durationMicroseconds: 1000, fingerprint: fingerprint)
         outcome.manifest = OutputManifest(
           patterns: [ByteString("out/\(number)")],
           entries: [
@@ -55,7 +55,8 @@ extension Bench {
   private func open(_ key: TaskKey, _ actionKey: Digest, lease: String) throws -> OpenRun {
     let wish = NewRun(
       key: key, kind: "run", actionKey: actionKey, reasons: #"[{"kind":"neverRan"}]"#, createdBy: "bench@here",
-      previousRun: nil, previousRunState: nil, leases: [lease], worker: "boot/pid",
+      specification: #"{"command":["true"]}"#, previousRun: nil, previousRunState: nil, leases: [lease],
+      worker: "boot/pid",
       owner: LeaseProcess(pid: 42, startTime: 7, processGroup: nil), now: Self.now(), expiresAt: Self.later(3600))
     guard case .opened(let run) = try store.begin(wish, replacing: []) else {
       throw StoreError(.busy, "\(key.task) is held already")

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import PurserStore
 import Synchronization
@@ -5,7 +6,8 @@ import Synchronization
 /// Lets callers on several threads share commits: who comes first commits for all who are waiting by then.
 ///
 /// A caller by itself waits for nobody. Those who come while a commit is on its way stand together in the next one, so
-/// that the time of one `fsync` is spent once for all of them.
+/// that the time of one `fsync` is spent once for all of them. Where many are said to come, a commit waits for some of
+/// them: a transaction writes the same pages for one as for several.
 final class CommitQueue<Request: Sendable>: Sendable {
   private let state = Mutex(State())
 
@@ -13,7 +15,14 @@ final class CommitQueue<Request: Sendable>: Sendable {
     var waiting: [Ticket] = []
     /// Whether somebody is committing, or was told to.
     var isLed = false
+    /// With how many a commit is to be shared, if they come soon.
+    var company = 0
+    /// Who is to commit, but waits for company.
+    var patient: Ticket?
   }
+
+  /// The longest that a commit waits for company, in milliseconds.
+  private static var patience: Int32 { 25 }
 
   /// One caller's request, and what came of it.
   private final class Ticket: Sendable {
@@ -30,6 +39,11 @@ final class CommitQueue<Request: Sendable>: Sendable {
   /// How many wait for the next commit.
   var count: Int { state.withLock { $0.waiting.count } }
 
+  /// From now on, a commit waits a moment until `count` share it.
+  func expect(_ count: Int) {
+    state.withLock { $0.company = count }
+  }
+
   /// Returns when the request is committed, by this call of `commit` or by somebody else's. `commit` takes, once, what
   /// waits by the time that it is ready to commit, and gives each request's outcome, in their order.
   func submit(
@@ -38,6 +52,10 @@ final class CommitQueue<Request: Sendable>: Sendable {
     let ticket = Ticket(request)
     let mustWait = state.withLock { state in
       state.waiting.append(ticket)
+      if state.waiting.count >= state.company, let patient = state.patient {
+        state.patient = nil
+        patient.signal.send()
+      }
       defer { state.isLed = true }
       return state.isLed
     }
@@ -45,6 +63,7 @@ final class CommitQueue<Request: Sendable>: Sendable {
       ticket.signal.wait()
       if let outcome = ticket.outcome.withLock({ $0 }) { return try outcome.get() }
     }
+    awaitCompany(ticket)
     var batch: [Ticket] = []
     let outcomes = commit {
       batch = state.withLock { state in
@@ -69,6 +88,17 @@ final class CommitQueue<Request: Sendable>: Sendable {
     next?.signal.send()
     try ownOutcome.get()
   }
+
+  private func awaitCompany(_ ticket: Ticket) {
+    let isAlone = state.withLock { state in
+      guard state.waiting.count < state.company else { return false }
+      state.patient = ticket
+      return true
+    }
+    guard isAlone else { return }
+    ticket.signal.wait(milliseconds: Self.patience)
+    state.withLock { $0.patient = nil }
+  }
 }
 
 /// Something that one thread waits for and another one gives, once.
@@ -88,6 +118,10 @@ private final class Signal: @unchecked Sendable {
 
   func wait() {
     while sem_wait(semaphore) != 0 && errno == EINTR {}
+  }
+
+  func wait(milliseconds: Int32) {
+    _ = purser_semaphore_wait(semaphore, milliseconds)
   }
 
   func send() {

@@ -62,8 +62,8 @@ extension SQLiteRecordStore {
       """
       INSERT INTO task_details (task_row, run_id, spec)
       SELECT id, ?, ? FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?
-      ON CONFLICT (task_row) DO UPDATE SET run_id = excluded.run_id, spec = coalesce(excluded.spec, spec)
-      """, [.integer(id), .text(orNull: run.specification)] + run.key.values)
+      ON CONFLICT (task_row) DO UPDATE SET run_id = excluded.run_id, spec = excluded.spec
+      """, [.integer(id), .text(run.specification)] + run.key.values)
     // From the start: what a run has made by the time that it is killed, or marked, follows what it follows.
     try insertDependencies(run.dependencies, of: run.key, now: run.now, connection)
     return id
@@ -272,7 +272,7 @@ extension SQLiteRecordStore {
       try connection.run(
         "INSERT INTO run_traces (run_id, trace) VALUES (?, ?)", [.integer(run.id), .blob(trace.encoded)])
     }
-    try recordTask(run, outcome, result, connection)
+    if let task { try recordTask(task.id, run, outcome, result, connection) }
     if outcome.taskData != nil || task?.hasData != false { try recordData(run, outcome, connection) }
     let artifact = Artifact(node: run.key.task, key: "result", value: outcome.summary(of: run.id).serialized)
     try insert(artifact, of: ExecutionName.pipeline(run.key.storageKey, run.key.pipeline), now: now, connection)
@@ -325,16 +325,14 @@ extension SQLiteRecordStore {
   }
 
   private static func recordTask(
-    _ run: OpenRun, _ outcome: RunOutcome, _ result: Int64?, _ connection: Connection
+    _ row: Int64, _ run: OpenRun, _ outcome: RunOutcome, _ result: Int64?, _ connection: Connection
   ) throws(StoreError) {
     let now = outcome.finishedAt
     guard let status = outcome.status else {
       // What was recorded before still stands for what it was; only the attempt is over.
       try connection.run(
-        """
-        UPDATE tasks SET status = 'INCOMPLETE', end_time = ?, updated_at = ?
-        WHERE storage_key = ? AND pipeline = ? AND task_id = ?
-        """, [.text(now), .text(now)] + run.key.values)
+        "UPDATE tasks SET status = 'INCOMPLETE', end_time = ?, updated_at = ? WHERE id = ?",
+        [.text(now), .text(now), .integer(row)])
       return
     }
     func column(_ digest: Digest) -> SQLValue { .text("\"\(digest.hex)\"") }
@@ -343,20 +341,16 @@ extension SQLiteRecordStore {
       """
       UPDATE tasks SET code_hashes = ?, input_hashes = ?, input_data_hashes = ?, outputs_version = ?, status = ?,
         start_time = ?, end_time = ?, updated_at = ?
-      WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+      WHERE id = ?
       """,
       [
         column(outcome.fingerprint.code), column(outcome.fingerprint.inputs), column(outcome.fingerprint.data),
         .text(orNull: version?.hex), .text(status.rawValue), .text(outcome.startedAt), .text(now), .text(now),
-      ] + run.key.values)
+        .integer(row),
+      ])
     try connection.run(
-      """
-      UPDATE task_details SET action_key = ?, result_id = ?, spec = ?
-      WHERE task_row = (SELECT id FROM tasks WHERE storage_key = ? AND pipeline = ? AND task_id = ?)
-      """,
-      [
-        .digest(outcome.fingerprint.actionKey), .integer(orNull: result), .text(outcome.specification),
-      ] + run.key.values)
+      "UPDATE task_details SET action_key = ?, result_id = ? WHERE task_row = ?",
+      [.digest(outcome.fingerprint.actionKey), .integer(orNull: result), .integer(row)])
     // Most often they are those that were written down at the start.
     let known = try dependencies(of: run.key, connection)
     for gone in known where !outcome.dependencies.contains(gone) {

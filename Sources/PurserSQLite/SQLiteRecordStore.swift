@@ -60,6 +60,8 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
     return result
   }
 
+  package func expect(writers: Int) { sharedWrites.expect(writers) }
+
   /// One transaction for all; where it fails, one for each, so that nobody fails with another's request.
   private func commit(_ take: () -> [SharedWrite]) -> [Swift.Result<Void, StoreError>] {
     var requests: [SharedWrite] = []

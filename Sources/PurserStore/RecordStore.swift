@@ -70,6 +70,10 @@ public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, Acce
   @discardableResult
   func finish(_ run: OpenRun, with outcome: RunOutcome, isDurable: Bool) throws(StoreError) -> Invalidation?
 
+  /// Says how many threads will begin and end tasks soon, so that each transaction waits for as many to share it, though
+  /// for 25 ms at most. 0 or 1: for none.
+  func expect(writers: Int)
+
   /// Makes everything that was committed so far durable.
   ///
   /// - Parameter isLast: whether nothing more is to come for a while, so that the next process should find it tidied up.
@@ -88,6 +92,8 @@ public protocol RecordStore: ProgressStore, BranchStore, InvalidationStore, Acce
 }
 
 extension RecordStore {
+  public func expect(writers: Int) {}
+
   /// Closes a run durably.
   @discardableResult
   public func finish(_ run: OpenRun, with outcome: RunOutcome) throws(StoreError) -> Invalidation? {

@@ -13,7 +13,7 @@ public struct NewRun: Sendable {
   /// Who asks.
   public var createdBy: String
   /// The declaration, as JSON.
-  public var specification: String?
+  public var specification: String
   /// The tasks that it follows.
   public var dependencies: [String] = []
   /// The last run that the caller's decision took into account.
@@ -39,7 +39,7 @@ public struct NewRun: Sendable {
 
   /// Makes a request.
   public init(
-    key: TaskKey, kind: String, actionKey: Digest, reasons: String, createdBy: String, specification: String? = nil,
+    key: TaskKey, kind: String, actionKey: Digest, reasons: String, createdBy: String, specification: String,
     previousRun: Int64?, previousRunState: RunState?, leases: [String], worker: String, owner: LeaseProcess,
     now: String,
     expiresAt: String
@@ -144,8 +144,6 @@ public struct RunOutcome: Sendable {
   public var trace: TaskTrace?
   /// For a new result: what was read without being declared; `nil` where it was not traced.
   public var undeclared: [Component]?
-  /// The declaration, as JSON.
-  public var specification: String
   /// Direct upstream tasks.
   public var dependencies: [String]
   /// What went wrong, as JSON.
@@ -154,7 +152,7 @@ public struct RunOutcome: Sendable {
   /// Makes an outcome without result, data, blobs or error.
   public init(
     state: RunState, status: TaskStatus?, exitCode: Int32?, startedAt: String, finishedAt: String,
-    durationMicroseconds: Int64, fingerprint: Fingerprint, specification: String
+    durationMicroseconds: Int64, fingerprint: Fingerprint
   ) {
     self.state = state
     self.status = status
@@ -163,7 +161,6 @@ public struct RunOutcome: Sendable {
     self.finishedAt = finishedAt
     self.durationMicroseconds = durationMicroseconds
     self.fingerprint = fingerprint
-    self.specification = specification
     treeNodes = [:]
     blobs = []
     dependencies = []

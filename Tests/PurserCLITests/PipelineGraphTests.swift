@@ -101,6 +101,39 @@ struct PipelineGraphTests {
     #expect(try project.runPipeline("-j2").code == 0)
   }
 
+  /// So many short ones that some are made ready while others run (see `Places`).
+  private func makeShort(_ count: Int, _ command: String) throws {
+    let names = (100..<100 + count).map { "t\($0)" }
+    let tasks = names.map { "  \($0): {command: '\(command) # \($0)', pure: true}\n" }.joined()
+    try project.write("purser.yaml", "tasks:\n" + tasks)
+  }
+
+  @Test func `No more commands than jobs run at once, however short they are`() throws {
+    try makeShort(150, "mkdir -p ../at; touch ../at/$$; ls ../at | wc -l >> ../counts/seen; rm ../at/$$")
+    let run = try project.runPipeline("-j3")
+    #expect(run.code == 0, "\(run.errorText)")
+    #expect(run.endings.values.count { $0 == "ran" } == 150)
+    let seen = project.lines("seen").compactMap { Int($0.filter { $0 != " " }) }
+    #expect(seen.count == 150)
+    #expect(seen.max().map { (2...3).contains($0) } == true, "\(seen)")
+  }
+
+  @Test func `Of short commands that are stopped, those that were made ready do not start, and none runs twice`() throws
+  {
+    try makeShort(400, "echo $PURSER_TASK >> ../counts/ran")
+    let run = try project.start([TestProject.tool, "run", "-q", "-j2"])
+    #expect(hasComeTrue(within: 60) { project.lines("ran").count >= 100 })
+    run.signal(SIGINT)
+    #expect(try run.wait().code == 130)
+    #expect(project.lines("ran").count < 400)
+    let rest = try project.runPipeline("-j2")
+    #expect(rest.code == 0, "\(rest.errorText)")
+    let executed = project.lines("ran")
+    #expect(Set(executed).count == 400)
+    // Only what was at work when the signal came.
+    #expect(executed.count - 400 <= 2)
+  }
+
   @Test func `With one job only one task runs at a time`() throws {
     let names = ["a", "b", "c", "d"]
     try project.write("purser.yaml", "tasks:\n" + names.map { task($0, "sleep 0.02; touch \($0)") }.joined())

@@ -122,7 +122,7 @@ extension MemoryState {
     tasks[run.key]?.record.startTime = run.now
     tasks[run.key]?.record.endTime = nil
     tasks[run.key]?.lastRun = lastRun
-    if let specification = run.specification { tasks[run.key]?.specification = specification }
+    tasks[run.key]?.specification = run.specification
     // From the start: what a run has made by the time that it is killed, or marked, follows what it follows.
     let upstream = upstream(run.dependencies, of: run.key)
     tasks[run.key]?.dependencies.formUnion(upstream)
@@ -200,7 +200,6 @@ extension MemoryState {
       task.record.outputsVersion = (outcome.restored?.outputsVersion ?? outcome.outputsVersion)?.hex
       task.record.startTime = outcome.startedAt
       task.result = result
-      task.specification = outcome.specification
       task.dependencies = upstream(outcome.dependencies, of: run.key)
     }
     tasks[run.key] = task

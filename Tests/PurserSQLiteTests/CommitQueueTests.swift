@@ -57,6 +57,37 @@ struct CommitQueueTests {
     #expect(log.outcomes.withLock { $0 } == [0: nil, 1: nil, 2: nil, 3: .leaseLost, 4: nil])
   }
 
+  @Test("a commit waits for the company that is expected")
+  func company() {
+    let queue = CommitQueue<Int>()
+    let log = Log()
+    queue.expect(6)
+    onThreads(6) { number in
+      // Whoever would not wait is alone.
+      if number > 0 { while queue.count == 0 { sched_yield() } }
+      try? queue.submit(number) { take in
+        let requests = take()
+        log.batches.withLock { $0.append(requests) }
+        return requests.map { _ in .success(()) }
+      }
+    }
+    #expect(log.batches.withLock { $0.map { $0.sorted() } } == [[0, 1, 2, 3, 4, 5]])
+  }
+
+  @Test("a commit does not wait for ever for company that does not come, nor for any that was called off")
+  func noCompany() throws {
+    let queue = CommitQueue<Int>()
+    var committed: [[Int]] = []
+    for (number, expected) in [(1, 3), (2, 0), (3, 2)] {
+      queue.expect(expected)
+      try queue.submit(number) { take in
+        committed.append(take())
+        return [.success(())]
+      }
+    }
+    #expect(committed == [[1], [2], [3]])
+  }
+
   @Test("requests of many threads are committed once each, one commit at a time")
   func many() {
     let queue = CommitQueue<Int>()

@@ -52,7 +52,7 @@ struct ConcurrencyTests {
     let codes = Mutex<[Int: StoreError.Code]>([:])
     onThreads(8) { number in
       var outcome = steps[number].success
-      if number == 4 { outcome.specification = "no JSON" }
+      if number == 4 { outcome.errorInfo = "no JSON" }
       let failure = code { try store.finish(runs[number], with: outcome) }
       codes.withLock { $0[number] = failure }
     }

@@ -69,7 +69,7 @@ struct InterningTests {
     let store = try openSQLite()
     let step = Step("clean")
     var outcome = step.success
-    outcome.specification = "no JSON"
+    outcome.errorInfo = "no JSON"
     #expect(code { try store.finish(try step.begin(in: store), with: outcome) } == .io)
     #expect(try Database().count("components") == 0)
     // Takes the same row numbers for something else.
@@ -144,13 +144,21 @@ struct InterningTests {
     run.reasons = "[not json"
     #expect(code { _ = try store.begin(run, replacing: []) } == .io)
     #expect(try store.record(step.key) == nil)
-    let open = try step.begin(in: store)
+    run = step.newRun
+    run.specification = "{\"a\":1}{"
+    #expect(code { _ = try store.begin(run, replacing: []) } == .io)
+    #expect(try store.record(step.key) == nil)
+    run.specification = "{\"\\ud83d\\ude00\":[1e5,null]}"
+    guard case .opened(let open) = try store.begin(run, replacing: []) else {
+      Issue.record("it should have been opened")
+      return
+    }
     var outcome = step.success
-    outcome.specification = "{\"a\":1}{"
+    outcome.errorInfo = "{"
     #expect(code { try store.finish(open, with: outcome) } == .io)
-    outcome.specification = "{\"\\ud83d\\ude00\":[1e5,null]}"
+    outcome.errorInfo = nil
     try store.finish(open, with: outcome)
-    #expect(try store.specification(of: step.key) == outcome.specification)
+    #expect(try store.specification(of: step.key) == run.specification)
   }
 
   @Test("every event is logged with what it changed", .temporaryFolder)

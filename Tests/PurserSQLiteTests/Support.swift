@@ -122,7 +122,7 @@ struct Step {
   func ending(_ state: RunState, _ status: TaskStatus?, exitCode: Int32?) -> RunOutcome {
     var outcome = RunOutcome(
       state: state, status: status, exitCode: exitCode, startedAt: Time.day(day), finishedAt: Time.day(day),
-      durationMicroseconds: 1234, fingerprint: fingerprint, specification: specification)
+      durationMicroseconds: 1234, fingerprint: fingerprint)
     outcome.treeNodes = treeNodes
     outcome.trace = trace
     outcome.undeclared = undeclared

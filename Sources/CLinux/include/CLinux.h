@@ -32,4 +32,8 @@ int purser_contains(const void *bytes, long size, const void *value, long length
 /// Waits until the process ends, at most `milliseconds`; just so long where there is no such process.
 void purser_wait_for_process(int pid, int milliseconds);
 
+/// Takes one off a semaphore (`sem_t *`), waiting for at most `milliseconds` of the monotonic clock; 0 if it did, else
+/// -ETIMEDOUT.
+int purser_semaphore_wait(void *semaphore, int milliseconds);
+
 #endif

@@ -105,7 +105,7 @@ package final class GraphRun {
     worker = TaskWorker(
       cache: cache, pipeline: pipeline, executor: LocalExecutor(), options: options, cancellation: cancellation,
       report: report)
-    pool = WorkerPool(count: options.jobs)
+    pool = WorkerPool(count: options.jobs + Places.mostAhead)
   }
 
   /// Runs the tasks that are asked for (all for an empty list) and what they depend on.
@@ -130,6 +130,8 @@ package final class GraphRun {
     prepare()
     while true {
       startWhatCan()
+      // While this many wait to be recorded, there are as many others that need the places.
+      cache.records.expect(writers: (running - options.jobs) * 2 / 3)
       guard running > 0 || !delayed.isEmpty else { break }
       wait(watch)
       if let signal = watch?.signal ?? (cancellation?.isRequested == true ? SIGTERM : nil), interruption == nil {
@@ -140,6 +142,7 @@ package final class GraphRun {
       fold()
       recorder?.takeTurn()
     }
+    cache.records.expect(writers: 0)
     syncing?.stop()
     syncing = nil
     skipTheRest()
@@ -190,7 +193,7 @@ package final class GraphRun {
   }
 
   private func startWhatCan() {
-    while running < options.jobs {
+    while running < options.jobs + worker.places.ahead {
       let task = isStopping ? nil : ready.first
       let map = mapped.keys.filter(hasBundle).map(place).max()
       if let map, task.map({ $0 < map }) ?? true {
@@ -239,10 +242,10 @@ package final class GraphRun {
     guard let run = mapped[place]?.run, let bundle = mapped[place]?.bundles.popFirst() else { return }
     mapped[place]?.running += 1
     running += 1
-    let mailbox = mailbox
+    let (mailbox, places) = (mailbox, worker.places)
     pool.submit {
       do {
-        try run.run(bundle)
+        try places.hold { try run.run(bundle) }
         mailbox.post(.bundle(place, nil))
       } catch {
         mailbox.post(.bundle(place, error))

@@ -47,6 +47,7 @@ final class TaskWorker: Sendable {
   let options: RunOptions
   let cancellation: Cancellation?
   let report: @Sendable (RunEvent) -> Void
+  let places: Places
   /// Set once the run is told to stop: nobody waits for others any more.
   let isStopped = Atomic(false)
   /// The runs of other processes that tasks wait for, or have waited for.
@@ -62,6 +63,7 @@ final class TaskWorker: Sendable {
     self.options = options
     self.cancellation = cancellation
     self.report = report
+    places = Places(count: options.jobs)
   }
 
   /// Decides about a task and does what is needed.
@@ -180,8 +182,7 @@ final class TaskWorker: Sendable {
           throw error
         }
         for warning in assessment.survey.warnings { report(.warning(warning)) }
-        report(.started(task: spec.id, reasons: reasons))
-        return execute(task, attempt)
+        return execute(task, attempt, because: reasons)
       }
     }
   }
@@ -200,15 +201,31 @@ final class TaskWorker: Sendable {
     return LogSpool(directory: folder, run: run?.id)
   }
 
-  private func execute(_ task: PipelineTask, _ attempt: Attempt) -> TaskEnding {
+  private func execute(_ task: PipelineTask, _ attempt: Attempt, because reasons: [Reason]) -> TaskEnding {
     let spec = task.spec
     let log = newLog(of: attempt.run)
-    let start = MonotonicTime.now()
+    var start = MonotonicTime.now()
     do {
-      if let closure = task.closure { return try execute(closure, task, attempt, log) }
+      if let closure = task.closure {
+        return try places.hold {
+          report(.started(task: spec.id, reasons: reasons))
+          return try execute(closure, task, attempt, log)
+        }
+      }
       let commands = TaskCommand(cache: cache, pipeline: pipeline, task: task)
       let prepared = try commands.prepare(items: nil, run: attempt.run)
-      let completion = try run(prepared.command, of: spec.id, item: nil, log, attempt)
+      let completion = try places.hold { () throws -> Completion? in
+        // The run may have been told to stop while this waited.
+        if isStopped.load(ordering: .relaxed) { return nil }
+        attempt.restart()
+        start = MonotonicTime.now()
+        report(.started(task: spec.id, reasons: reasons))
+        return try run(prepared.command, of: spec.id, item: nil, log, attempt)
+      }
+      guard let completion else {
+        try attempt.finish(.cancelled(exitCode: nil))
+        return .interrupted
+      }
       try writeLog(log, of: task, values: [:])
       if completion.interruption != nil {
         _ = try attempt.finish(.cancelled(exitCode: completion.exit.code), log: log)
