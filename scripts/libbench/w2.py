@@ -1,6 +1,5 @@
 """W2: nothing to do in a layered graph of N tasks, how that grows with N; and the first run."""
 
-import shutil
 import time
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ SETTLED = 2  # seconds; digests of files younger than this may not be trusted ye
 
 
 def nothing_to_do(bench: Bench, count: int) -> Section:
-    folder = bench.scratch / "w2"
+    folder = bench.scratch / "graphs"
     projects = graph.projects(bench, folder, count)
     entries: dict[str, Entry] = {}
     for tool, project in projects.items():
@@ -37,13 +36,12 @@ def nothing_to_do(bench: Bench, count: int) -> Section:
         section.goals.append(
             against("nothing to do in 10,000 tasks / ninja", entries["purser"], entries.get("ninja"), 0.8, bar=1.0))
         section.goals.append(mebibytes("nothing to do in 10,000 tasks", entries["purser"], 64))
-    shutil.rmtree(folder)
     return section
 
 
 def first_run(bench: Bench) -> Section:
     count = 10_000 if bench.full else 1_000
-    folder = bench.scratch / "w2"
+    folder = bench.scratch / "first"
     projects = graph.projects(bench, folder, count)
     entries = {}
     for tool, project in projects.items():
@@ -59,7 +57,7 @@ def first_run(bench: Bench) -> Section:
     section = Section(f"W2: the first run of {count:,} tasks, each a cp, two at a time", list(entries.values()))
     section.goals.append(
         against(f"first run of {count:,} tasks / ninja", entries["purser"], entries.get("ninja"), 1.0))
-    shutil.rmtree(folder)
+    graph.forget_projects(folder)
     return section
 
 
