@@ -1,6 +1,7 @@
 import Glibc
 package import PurserModel
 import PurserStore
+import Synchronization
 
 /// Where a store is.
 package enum StorePlace: Sendable, Hashable {
@@ -29,8 +30,8 @@ final class RecordDatabase {
   /// The number of the file that `writer` has open.
   private var writerFile: UInt64?
   private var gate: WriterGate?
-  /// What `writer` is set to; `nil` before it was set.
-  private var isSynchronous: Bool?
+  /// The log that `writer` writes to.
+  var log: WriteAheadLog?
   private var appends = 0
   private var truncations = 0
   /// Seconds of the monotonic clock.
@@ -168,7 +169,6 @@ final class RecordDatabase {
   private func writing() throws(StoreError) -> Connection {
     if let writer { return writer }
     snapshot = nil
-    isSynchronous = nil
     if isInMemory {
       let connection = try Connection(path: databasePath, mode: .readWrite)
       try connection.execute("PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY")
@@ -194,12 +194,15 @@ final class RecordDatabase {
         """)
       chmod(databasePath, 0o600)
       if version < Migration.current {
-        try setSynchronous(connection, durable: true)
+        try connection.execute("PRAGMA synchronous = FULL")
         try Migrator(connection: connection).migrate(now: now())
       }
+      // Commits are made durable here, not by SQLite: see `logToSync`.
+      try connection.execute("PRAGMA synchronous = NORMAL")
       return connection
     }
     writer = connection
+    log = isDurable ? try WriteAheadLog(at: databasePath + "-wal") : nil
     reader = nil
     var info = stat()
     writerFile = stat(databasePath, &info) == 0 ? UInt64(info.st_ino) : nil
@@ -223,15 +226,10 @@ final class RecordDatabase {
     return result
   }
 
-  private func setSynchronous(_ connection: Connection, durable: Bool) throws(StoreError) {
-    guard isSynchronous != durable else { return }
-    try connection.execute(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL")
-    isSynchronous = durable
-  }
-
-  /// One write transaction within the gate. A transaction that is not `durable` survives a killed process but perhaps
-  /// not a power cut: enough for leases, which mean nothing after a boot, and for what moves within the store. One that
-  /// `appends` is likely to be followed by others at once.
+  /// One write transaction within the gate. It survives a killed process, but no power cut before the log was synced:
+  /// after one that is `durable`, the caller does that (``logToSync()``) before it tells anybody. The others are for
+  /// leases, which mean nothing after a boot, and for what moves within the store. One that `appends` is likely to be
+  /// followed by others at once.
   func write<Result>(
     durable: Bool = true, appends isAppend: Bool = false, _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
@@ -239,7 +237,6 @@ final class RecordDatabase {
     let known = gate?.lastGeneration ?? 0
     return try holdGate { generation throws(StoreError) in
       if generation != known { connection.interned = InternedRows() }
-      try setSynchronous(connection, durable: durable && isDurable)
       try connection.run("BEGIN IMMEDIATE", [])
       do throws(StoreError) {
         let result = try body(connection)
@@ -291,29 +288,21 @@ final class RecordDatabase {
       "the record store '\(databasePath)' was removed or replaced while it was in use; what was recorded since is lost")
   }
 
-  /// The log that holds what was committed without being made durable; `nil` if there is nothing to be done.
-  func logToSync() throws(StoreError) -> String? {
-    guard writer != nil, !isInMemory else { return nil }
+  /// The log, for whoever makes durable what was committed; `nil` if there is nothing to be done.
+  ///
+  /// Nothing has to be held meanwhile, so that others commit while the disk takes its time. They see what is not durable
+  /// yet, but it stands before their own commits in the log: syncing those syncs it too.
+  func logToSync() throws(StoreError) -> WriteAheadLog? {
+    guard writer != nil, let log else { return nil }
     try requireFile()
-    return isDurable ? databasePath + "-wal" : nil
-  }
-
-  /// Makes a log durable; nothing has to be held meanwhile. It is opened by its name: SQLite's locks are on other files.
-  static func sync(logAt path: String) throws(StoreError) {
-    let log = open(path, O_RDONLY | O_CLOEXEC)
-    guard log >= 0 else { return }
-    defer { close(log) }
-    guard fdatasync(log) == 0 else {
-      throw StoreError(
-        .io, "the record store's log '\(path)' cannot be made durable: \(String(cString: strerror(errno)))")
-    }
+    return log
   }
 
   /// Moves a log that has become long into the database.
-  func shorten(logAt path: String, isLast: Bool) throws(StoreError) {
+  func shortenLog(isLast: Bool) throws(StoreError) {
     var info = stat()
     let limit = isLast ? Self.longestLeftWAL : Self.longestSharedWAL
-    guard stat(path, &info) == 0, info.st_size > limit, let writer else { return }
+    guard stat(databasePath + "-wal", &info) == 0, info.st_size > limit, let writer else { return }
     try holdGate { _ throws(StoreError) in writer.truncateWAL() }
   }
 
@@ -322,6 +311,7 @@ final class RecordDatabase {
     try StoreFolder.prepare(directory)
     reader = nil
     writer = nil
+    log = nil
     snapshot = nil
     return try holdGate { _ throws(StoreError) in try body(databasePath) }
   }
@@ -332,6 +322,7 @@ final class RecordDatabase {
     try StoreFolder.prepare(directory)
     reader = nil
     writer = nil
+    log = nil
     return try holdGate { _ throws(StoreError) in
       _ = try hasFile()
       let connection = try Connection(path: databasePath, mode: .readWrite)
@@ -342,5 +333,46 @@ final class RecordDatabase {
       connection.truncateWAL()
       return result
     }
+  }
+}
+
+/// The open log of a database.
+///
+/// It stays open from before the first commit: of an error in writing back what was committed since, the kernel tells
+/// each file that was open by then, once. One that is opened by its name later need not hear of it.
+final class WriteAheadLog: Sendable {
+  private let path: String
+  private let descriptor: Int32
+  /// Whether the disk refused something that was committed. What it holds after that, nobody knows.
+  private let isDoubtful = Atomic(false)
+
+  init(at path: String) throws(StoreError) {
+    self.path = path
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Self.failure(path, errno) }
+  }
+
+  deinit {
+    // SQLite's locks are on other files, so that closing this one takes none of them away.
+    close(descriptor)
+  }
+
+  /// Returns when all that was committed is on the disk. Throws `io` if the disk refused any of it, now or earlier.
+  func sync() throws(StoreError) {
+    guard fdatasync(descriptor) == 0 else {
+      let number = errno
+      distrust()
+      throw Self.failure(path, number)
+    }
+    if isDoubtful.load(ordering: .sequentiallyConsistent) { throw Self.failure(path, EIO) }
+  }
+
+  func distrust() { isDoubtful.store(true, ordering: .sequentiallyConsistent) }
+
+  private static func failure(_ path: String, _ number: Int32) -> StoreError {
+    StoreError(
+      .io,
+      "the record store's log '\(path)' cannot be made durable: \(String(cString: strerror(number))); "
+        + "see to the disk, then start this again: what was recorded may be lost if the power fails")
   }
 }

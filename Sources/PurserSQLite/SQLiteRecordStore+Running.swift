@@ -220,8 +220,8 @@ extension SQLiteRecordStore {
 
   package func sync(isLast: Bool) throws(StoreError) {
     guard let log = try locked({ database throws(StoreError) in try database.logToSync() }) else { return }
-    try RecordDatabase.sync(logAt: log)
-    try locked { database throws(StoreError) in try database.shorten(logAt: log, isLast: isLast) }
+    try log.sync()
+    try locked { database throws(StoreError) in try database.shortenLog(isLast: isLast) }
   }
 
   package func finish(
