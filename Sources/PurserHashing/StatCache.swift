@@ -9,6 +9,8 @@ import Synchronization
 package final class StatCache: Sendable {
   /// The clock that hashing is timed with.
   package let clock: any FileClock
+  /// The names in folders that did not change.
+  package let folders: FolderCache
 
   private struct Recent: Sendable {
     /// Of this process, not yet in the file.
@@ -28,9 +30,12 @@ package final class StatCache: Sendable {
   /// Opens the cache in one file; `nil` for one in memory only.
   ///
   /// A missing, damaged or foreign file gives an empty cache, never an error. Four system calls; O(tail).
-  package init(path: ByteString?, clock: any FileClock = SystemFileClock()) {
+  ///
+  /// - Parameter folders: the file for the names in folders; `nil` for one in memory only.
+  package init(path: ByteString?, folders: ByteString? = nil, clock: any FileClock = SystemFileClock()) {
     self.path = path
     self.clock = clock
+    self.folders = FolderCache(path: folders)
     file = path.map(StatCacheFile.load) ?? StatCacheFile()
     mustRewrite = Atomic(file.isDamaged)
   }
