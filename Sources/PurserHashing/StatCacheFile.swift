@@ -97,10 +97,20 @@ final class StatCacheFile: Sendable {
 
   /// The digest recorded for exactly this identity. O(log n), no system call.
   func digest(for identity: FileIdentity) -> Digest? {
+    var place = -1
+    return digest(for: identity, after: &place)
+  }
+
+  /// As ``digest(for:)``. Files that were made one after the other are neighbours, and are mostly asked for so: the
+  /// place after the last one is looked at first.
+  func digest(for identity: FileIdentity, after place: inout Int) -> Digest? {
     if let record = tail[identity] { return record.identity == identity ? record.digest : nil }
     guard let base = content?.bytes.baseAddress else { return nil }
     var low = 0
     var high = sortedCount
+    if place + 1 < sortedCount, key(base, place + 1) == (identity.device, identity.inode) {
+      (low, high) = (place + 1, place + 1)
+    }
     while low < high {
       let middle = (low + high) / 2
       if key(base, middle) < (identity.device, identity.inode) { low = middle + 1 } else { high = middle }
@@ -108,6 +118,7 @@ final class StatCacheFile: Sendable {
     guard low < sortedCount, key(base, low) == (identity.device, identity.inode),
       let record = StatRecord(decoding: base + offset(low)), record.identity == identity
     else { return nil }
+    place = low
     return record.digest
   }
 
