@@ -112,7 +112,9 @@ package struct Doctor {
     let before = findings.count
     var paths: [(path: ByteString, mode: mode_t)] = [(store, 0o700)]
     for name: ByteString in ["blobs", "tmp", "blobs/quarantine"] { paths.append((store + "/" + name, 0o700)) }
-    for name: ByteString in ["records.db", "records.db-wal", "records.db-shm", "write.lock", "key", "stat-cache"] {
+    for name: ByteString in [
+      "records.db", "records.db-wal", "records.db-shm", "write.lock", "key", "stat-cache", "folder-cache",
+    ] {
       paths.append((store + "/" + name, 0o600))
     }
     for (path, mode) in paths {

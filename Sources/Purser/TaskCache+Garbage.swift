@@ -86,7 +86,8 @@ extension TaskCache {
       .filter { $0.info.st_mtim.tv_sec < limit }
       + backups.dropFirst(Self.keptBackups)
       + files.filter {
-        ["stat-cache", "code-cache", "pipeline-cache"].contains($0.name) && $0.info.st_size > Self.largestCache
+        ["stat-cache", "folder-cache", "code-cache", "pipeline-cache"].contains($0.name)
+          && $0.info.st_size > Self.largestCache
       }
     for file in spare where isTrial || file.path.withCString({ unlink($0) }) == 0 {
       summary.files += 1

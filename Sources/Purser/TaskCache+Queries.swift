@@ -260,9 +260,9 @@ extension TaskCache {
           var skipped: [ByteString] = []
           if let store = project.store.path(relativeTo: project.root) { skipped.append(store) }
           let filter = PathFilter(root: project.root, skippedPaths: skipped, patterns: [])
-          let tree = try TreeHasher(hasher: hasher, projectRoot: project.root).tree(
+          let digest = try TreeHasher(hasher: hasher, projectRoot: project.root).digest(
             at: path.1.normalizedPath, excluding: filter)
-          return .success(tree.digest)
+          return .success(digest)
         }
       } catch {
         let code: PurserError.Code =

@@ -65,7 +65,8 @@ public final class TaskCache: Sendable {
       records: SQLiteRecordStore(
         directory: project.store, isDurable: environment["PURSER_DURABILITY"] != "fast", now: { TaskCache.now() }),
       blobs: LocalBlobStore(directory: project.store),
-      statCache: StatCache(path: project.store.appending(path: "stat-cache")),
+      statCache: StatCache(
+        path: project.store.appending(path: "stat-cache"), folders: project.store.appending(path: "folder-cache")),
       summaries: SummaryCache(path: project.store.appending(path: "code-cache")), overlay: overlay)
   }
 
@@ -126,9 +127,10 @@ public final class TaskCache: Sendable {
   /// `user@host`, as far as the environment tells.
   package var author: String { environment.author }
 
-  /// Keeps what the stat cache has learnt, and what source files say. Failing costs time later, never a result.
+  /// Keeps what the caches of files and folders have learnt, and what source files say. Failing costs time later, never a result.
   package func saveStatCache() {
     try? hasher.cache.save()
+    try? hasher.cache.folders.save()
     summaries.save()
   }
 }

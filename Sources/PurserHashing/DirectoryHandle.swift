@@ -3,8 +3,8 @@ import PurserModel
 
 /// An open folder, closed when the last who needs it is done.
 final class DirectoryHandle: @unchecked Sendable {
-  // Guard: `descriptor` never changes; the stream is read only by `list`, which its one caller calls once.
-  private let stream: OpaquePointer
+  // Guard: `descriptor` never changes; the stream is made and read only by `list`, which its one caller calls once.
+  private var stream: OpaquePointer?
   let descriptor: Int32
 
   /// - Parameter followLinks: whether a symbolic link as the last component is followed.
@@ -13,23 +13,18 @@ final class DirectoryHandle: @unchecked Sendable {
     in parent: Int32, name: UnsafePointer<CChar>, followLinks: Bool, path: () -> ByteString
   ) throws(FileError) {
     let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | (followLinks ? 0 : O_NOFOLLOW)
-    let descriptor = openat(parent, name, flags, 0)
+    descriptor = openat(parent, name, flags, 0)
     guard descriptor >= 0 else { throw FileError(errno: errno, path: path(), doing: "open") }
-    guard let stream = fdopendir(descriptor) else {
-      let error = errno
-      close(descriptor)
-      throw FileError(errno: error, path: path(), doing: "list")
-    }
-    self.stream = stream
-    self.descriptor = descriptor
   }
 
-  deinit { closedir(stream) }
+  deinit { if let stream { closedir(stream) } else { close(descriptor) } }
 
   /// Calls `body` with each entry's name and kind (`nil`: the file system does not say), but for `.` and `..`.
   func list(
     path: () -> ByteString, _ body: (UnsafeBufferPointer<UInt8>, FileIdentity.Kind?) throws(FileError) -> Void
   ) throws(FileError) {
+    guard let stream = fdopendir(descriptor) else { throw FileError(errno: errno, path: path(), doing: "list") }
+    self.stream = stream
     let nameOffset = MemoryLayout<dirent>.offset(of: \.d_name) ?? 19
     while true {
       errno = 0

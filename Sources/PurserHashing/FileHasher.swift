@@ -38,6 +38,10 @@ package struct FileHasher: Sendable {
   /// Asked of the system only where it matters: three system calls, which a hit can do without.
   package var workers: Int { requestedWorkers ?? WorkerThreads.processors }
 
+  /// Threads to look at many files with: more than there are processors, because the kernel has to ask the disk for what
+  /// it does not remember, and because a thread on a busy machine waits for its turn. git takes up to 20.
+  var lookers: Int { requestedWorkers ?? max(WorkerThreads.processors, 16) }
+
   /// The digest of a file's content: from the cache (one system call), else read.
   ///
   /// - Throws: `missing`, `unreadable`, `notAFile`, `unstable` or `io`.
@@ -126,7 +130,8 @@ package struct FileHasher: Sendable {
     let next = Atomic(0)
     let results = SharedBuffer<Result<FileDigest, FileError>?>(count: files.count, nil)
     WorkerThreads.run(threads) { [cache] in
-      let reader = FileReader(cache: cache, mayUseSecondThread: threads == 1 && workers > 1)
+      let reader = FileReader(cache: cache, mayUseSecondThread: threads == 1 && workers > 1, batch: 64)
+      defer { reader.flush() }
       // A few at a time: 8 files of 4 KiB are 80 µs of work.
       let batch = files.count >= 64 * threads ? 8 : 1
       while true {

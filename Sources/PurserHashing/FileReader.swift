@@ -8,6 +8,9 @@ final class FileReader {
   private var hash = SHA256()
   /// Whether a large file may be read by a second thread while this one hashes.
   var mayUseSecondThread: Bool
+  /// What is not in the cache yet: several threads that each put in one digest at a time wait for each other.
+  private var learnt: ContiguousArray<StatRecord> = []
+  private let batch: Int
   /// The last device's granularity: nearly always the next one's.
   private var device: UInt64?
   private var granularity: Int64 = 0
@@ -25,13 +28,21 @@ final class FileReader {
   /// Attempts after the first, when a file changed while it was read.
   private static let retries = 3
 
-  init(cache: StatCache, mayUseSecondThread: Bool = false) {
+  /// - Parameter batch: how many digests are put into the cache together; whoever says more than one calls ``flush()``.
+  init(cache: StatCache, mayUseSecondThread: Bool = false, batch: Int = 1) {
     self.cache = cache
+    self.batch = batch
     self.mayUseSecondThread = mayUseSecondThread
     buffer = .allocate(byteCount: Self.smallBufferSize, alignment: 4_096)
   }
 
   deinit { buffer.deallocate() }
+
+  /// Puts what was learnt into the cache.
+  func flush() {
+    cache.record(learnt)
+    learnt.removeAll(keepingCapacity: true)
+  }
 
   func result(_ path: ByteString, _ identity: FileIdentity?) -> Result<FileDigest, FileError> {
     do throws(FileError) {
@@ -72,7 +83,12 @@ final class FileReader {
       // In /proc and /sys the size is not that of the content: what identifies nothing is not recorded.
       if size == identity.size {
         let granularity = granularity(descriptor, identity.device)
-        cache.record(identity, digest, hashingBegan: began, granularity: granularity)
+        if StatCache.isSettled(identity.modified, at: began, granularity),
+          StatCache.isSettled(identity.changed, at: began, granularity)
+        {
+          learnt.append(StatRecord(identity: identity, digest: digest))
+          if learnt.count >= batch { flush() }
+        }
       }
       return FileDigest(identity: identity, digest: digest)
     }

@@ -9,6 +9,8 @@ import Synchronization
 package final class StatCache: Sendable {
   /// The clock that hashing is timed with.
   package let clock: any FileClock
+  /// The names in folders that did not change.
+  package let folders: FolderCache
 
   private struct Recent: Sendable {
     /// Of this process, not yet in the file.
@@ -28,9 +30,12 @@ package final class StatCache: Sendable {
   /// Opens the cache in one file; `nil` for one in memory only.
   ///
   /// A missing, damaged or foreign file gives an empty cache, never an error. Four system calls; O(tail).
-  package init(path: ByteString?, clock: any FileClock = SystemFileClock()) {
+  ///
+  /// - Parameter folders: the file for the names in folders; `nil` for one in memory only.
+  package init(path: ByteString?, folders: ByteString? = nil, clock: any FileClock = SystemFileClock()) {
     self.path = path
     self.clock = clock
+    self.folders = FolderCache(path: folders)
     file = path.map(StatCacheFile.load) ?? StatCacheFile()
     mustRewrite = Atomic(file.isDamaged)
   }
@@ -47,6 +52,16 @@ package final class StatCache: Sendable {
     return file.digest(for: identity)
   }
 
+  /// Whether this process has learnt anything.
+  var isFresh: Bool { !hasRecent.load(ordering: .acquiring) }
+
+  /// As ``digest(for:)``, of what the file holds, which takes no lock.
+  ///
+  /// - Parameter place: where the last one was found, which the next one is likely to follow.
+  func savedDigest(for identity: FileIdentity, after place: inout Int) -> Digest? {
+    file.digest(for: identity, after: &place)
+  }
+
   /// Remembers a digest, if the file's times prove that a later write would change them.
   ///
   /// - Parameters:
@@ -55,12 +70,22 @@ package final class StatCache: Sendable {
   ///   - granularity: of the file system's clock, in nanoseconds; a time of whole seconds counts as at least 2 s.
   package func record(_ identity: FileIdentity, _ digest: Digest, hashingBegan: Int64, granularity: Int64) {
     guard Self.isSettled(identity.modified, at: hashingBegan, granularity),
-      Self.isSettled(identity.changed, at: hashingBegan, granularity),
-      file.digest(for: identity) != digest
+      Self.isSettled(identity.changed, at: hashingBegan, granularity)
     else { return }
+    record([StatRecord(identity: identity, digest: digest)])
+  }
+
+  /// Remembers digests of files that were settled.
+  func record(_ records: ContiguousArray<StatRecord>) {
+    let new = records.filter { file.digest(for: $0.identity) != $0.digest }
+    guard !new.isEmpty else { return }
     recent.withLock { recent in
-      if let known = recent.saved[identity], known.identity == identity, known.digest == digest { return }
-      recent.unsaved.set(StatRecord(identity: identity, digest: digest))
+      for record in new {
+        if let known = recent.saved[record.identity], known.identity == record.identity, known.digest == record.digest {
+          continue
+        }
+        recent.unsaved.set(record)
+      }
     }
     hasRecent.store(true, ordering: .releasing)
   }

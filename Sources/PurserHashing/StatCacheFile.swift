@@ -16,25 +16,17 @@ import PurserModel
 /// records), the file is written anew under another name and renamed, so that a reader never sees half of one, and the
 /// pages that it has mapped never change. It is not fsynced: it is derived, and may be deleted at any time.
 ///
-/// Nobody may shorten the file in place: who has it mapped would die of it. Purser never does; deleting it is safe.
-///
 /// Rejected: SQLite (statements and a journal for what may be lost); a hash table in the file (in-place changes need
 /// locks and tear); one checksum over the file (a lookup would read all of it); the full path as the key (longer than
 /// the digest, and a rename would miss).
 ///
 /// History: 1, the first.
-final class StatCacheFile: @unchecked Sendable {
-  // `bytes` is written before the object is shared and never after: that is what guards it.
-
+final class StatCacheFile: Sendable {
   static let headerSize = 32
   static let version: UInt32 = 1
   private static let magic = Array("PURSTAT\n".utf8)
-  /// Files up to here are read whole, larger ones are mapped. Measured: reading 256 KiB (3,000 files) costs 13 µs and
-  /// mapping it with one search 20 µs; 1 MiB 57 and 33 µs.
-  private static let mapAbove = 256 * 1024
 
-  private let bytes: UnsafeMutableRawBufferPointer
-  private let isMapped: Bool
+  private let content: DerivedBytes?
   /// Records in the sorted part.
   let sortedCount: Int
   /// The tail's records.
@@ -44,17 +36,16 @@ final class StatCacheFile: @unchecked Sendable {
 
   /// An empty cache.
   init(damaged: Bool = false) {
-    bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    isMapped = false
+    content = nil
     sortedCount = 0
     tail = StatRecordTable()
     isDamaged = damaged
   }
 
-  private init(bytes: UnsafeMutableRawBufferPointer, isMapped: Bool, sortedCount: Int) {
-    self.bytes = bytes
-    self.isMapped = isMapped
+  private init(content: DerivedBytes, sortedCount: Int) {
+    self.content = content
     self.sortedCount = sortedCount
+    let bytes = content.bytes
     var table = StatRecordTable()
     let start = Self.headerSize + sortedCount * StatRecord.byteCount
     let count = (bytes.count - start) / StatRecord.byteCount
@@ -73,42 +64,13 @@ final class StatCacheFile: @unchecked Sendable {
     isDamaged = damaged
   }
 
-  deinit {
-    if isMapped { munmap(bytes.baseAddress, bytes.count) } else { bytes.deallocate() }
-  }
-
   /// Opens the file; whatever is missing, damaged or not ours gives an empty cache.
   static func load(_ path: ByteString) -> StatCacheFile {
-    let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW
-    guard let descriptor = try? path.withPath({ cPath in Glibc.open(cPath, flags) }), descriptor >= 0 else {
-      return StatCacheFile()
+    let (content, exists) = DerivedBytes.load(path, atLeast: headerSize)
+    guard let content, let count = sortedCount(inHeader: content.bytes, fileSize: content.bytes.count) else {
+      return StatCacheFile(damaged: exists)
     }
-    defer { close(descriptor) }
-    guard let identity = try? FileIdentity.of(descriptor: descriptor), identity.kind == .file,
-      let bytes = content(descriptor, size: Int(identity.size))
-    else { return StatCacheFile(damaged: true) }
-    let isMapped = identity.size > mapAbove
-    guard let count = sortedCount(inHeader: UnsafeRawBufferPointer(bytes), fileSize: bytes.count) else {
-      if isMapped { munmap(bytes.baseAddress, bytes.count) } else { bytes.deallocate() }
-      return StatCacheFile(damaged: true)
-    }
-    return StatCacheFile(bytes: bytes, isMapped: isMapped, sortedCount: count)
-  }
-
-  private static func content(_ descriptor: Int32, size: Int) -> UnsafeMutableRawBufferPointer? {
-    guard size >= headerSize else { return nil }
-    if size > mapAbove {
-      guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
-        return nil
-      }
-      return UnsafeMutableRawBufferPointer(start: address, count: size)
-    }
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 8)
-    guard read(descriptor, buffer.baseAddress, size) == size else {
-      buffer.deallocate()
-      return nil
-    }
-    return buffer
+    return StatCacheFile(content: content, sortedCount: count)
   }
 
   /// The number of sorted records that a header names; `nil` if it is not ours, or names more than the file holds.
@@ -127,17 +89,28 @@ final class StatCacheFile: @unchecked Sendable {
     withUnsafeBytes(of: version.littleEndian) { header += $0 }
     withUnsafeBytes(of: UInt32(StatRecord.byteCount).littleEndian) { header += $0 }
     withUnsafeBytes(of: UInt64(sortedCount).littleEndian) { header += $0 }
-    let sum = (UInt64(sortedCount) ^ 0x5055_5253_4552_5331) &* 0x9e37_79b9_7f4a_7c15
-    withUnsafeBytes(of: (sum ^ sum >> 29).littleEndian) { header += $0 }
+    var checksum = Checksum()
+    checksum.add(UInt64(sortedCount))
+    withUnsafeBytes(of: checksum.value.littleEndian) { header += $0 }
     return header
   }
 
   /// The digest recorded for exactly this identity. O(log n), no system call.
   func digest(for identity: FileIdentity) -> Digest? {
+    var place = -1
+    return digest(for: identity, after: &place)
+  }
+
+  /// As ``digest(for:)``. Files that were made one after the other are neighbours, and are mostly asked for so: the
+  /// place after the last one is looked at first.
+  func digest(for identity: FileIdentity, after place: inout Int) -> Digest? {
     if let record = tail[identity] { return record.identity == identity ? record.digest : nil }
-    guard let base = bytes.baseAddress else { return nil }
+    guard let base = content?.bytes.baseAddress else { return nil }
     var low = 0
     var high = sortedCount
+    if place + 1 < sortedCount, key(base, place + 1) == (identity.device, identity.inode) {
+      (low, high) = (place + 1, place + 1)
+    }
     while low < high {
       let middle = (low + high) / 2
       if key(base, middle) < (identity.device, identity.inode) { low = middle + 1 } else { high = middle }
@@ -145,12 +118,13 @@ final class StatCacheFile: @unchecked Sendable {
     guard low < sortedCount, key(base, low) == (identity.device, identity.inode),
       let record = StatRecord(decoding: base + offset(low)), record.identity == identity
     else { return nil }
+    place = low
     return record.digest
   }
 
   private func offset(_ index: Int) -> Int { Self.headerSize + index * StatRecord.byteCount }
 
-  private func key(_ base: UnsafeMutableRawPointer, _ index: Int) -> (UInt64, UInt64) {
+  private func key(_ base: UnsafeRawPointer, _ index: Int) -> (UInt64, UInt64) {
     let record = base + offset(index)
     return (
       UInt64(littleEndian: record.loadUnaligned(as: UInt64.self)),
@@ -163,7 +137,7 @@ final class StatCacheFile: @unchecked Sendable {
     var table = tail
     table.merge(newer)
     let recent = table.sorted()
-    guard sortedCount > 0, let base = bytes.baseAddress else { return recent }
+    guard sortedCount > 0, let base = content?.bytes.baseAddress else { return recent }
     var result = ContiguousArray<StatRecord>()
     result.reserveCapacity(sortedCount + recent.count)
     var next = 0

@@ -47,15 +47,9 @@ struct StatRecord: Sendable {
     self.digest = digest
   }
 
-  /// Multiply and shift, word by word. Each step is one to one, so a change within one word is always caught, any
-  /// other with a chance of 1 in 2^64. It guards against accidents, not against someone who may write the file.
   private static func checksum(_ bytes: UnsafeRawPointer) -> UInt64 {
-    var sum: UInt64 = 0x5055_5253_4552_5331
-    for index in 0..<checkedWords {
-      let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self))
-      sum = (sum ^ word) &* 0x9e37_79b9_7f4a_7c15
-      sum ^= sum >> 29
-    }
-    return sum
+    var checksum = Checksum()
+    checksum.add(words: UnsafeRawBufferPointer(start: bytes, count: checkedWords * 8))
+    return checksum.value
   }
 }

@@ -23,6 +23,16 @@ package struct Tree: Sendable {
       case executable = 0x78
       case link = 0x6c
       case directory = 0x64
+
+      /// What a directory entry is in a tree; `nil` for what has no content. Whether a file may be executed is known later.
+      init?(_ kind: FileIdentity.Kind) {
+        switch kind {
+        case .file: self = .file
+        case .symbolicLink: self = .link
+        case .directory: self = .directory
+        case .fifo, .socket, .characterDevice, .blockDevice: return nil
+        }
+      }
     }
 
     package var kind: Kind

@@ -23,11 +23,23 @@ package struct TreeHasher: Sendable {
   ///   while it is read.
   /// - Complexity: two system calls a folder and one a file, when nothing changed.
   package func tree(at directory: ByteString, excluding filter: PathFilter) throws(FileError) -> Tree {
+    try tree(at: directory, excluding: filter, keepsParts: true)
+  }
+
+  /// As ``tree(at:excluding:)``, for who wants nothing but the digest: each folder is forgotten when it is done.
+  package func digest(at directory: ByteString, excluding filter: PathFilter) throws(FileError) -> Digest {
+    try tree(at: directory, excluding: filter, keepsParts: false).digest
+  }
+
+  private func tree(
+    at directory: ByteString, excluding filter: PathFilter, keepsParts: Bool
+  ) throws(FileError) -> Tree {
     let (path, relative) = resolve(directory)
     let realRoot = hasher.realPath(projectRoot)
     let realTree = hasher.realPath(path)
     let boundary = TreeBoundary(project: realRoot, tree: realTree, filter: filter)
     let walk = TreeWalk(hasher: hasher, filter: filter, boundary: boundary)
+    walk.keepsParts = keepsParts
     try walk.run(path: path, relativePath: relative)
     var links = TreeLinkResolver(hasher: hasher, filter: filter, boundary: boundary)
     for link in walk.links {

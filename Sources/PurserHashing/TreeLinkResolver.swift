@@ -78,10 +78,7 @@ struct TreeLinkResolver {
       target = Target(content: .init(kind: .directory, digest: digest), leadsTo: walk.links.map(\.target))
     case .file:
       let file = try hasher.digest(of: boundary.path(path), identity: identity)
-      let slash = path.bytes.lastIndex(of: UInt8(ascii: "/"))
-      let name = path.bytes[(slash.map { $0 + 1 } ?? 0)...]
-      identities.beginFolder(ByteString(path.bytes[..<(slash ?? 0)]), files: 1, nameBytes: name.count)
-      name.withUnsafeBufferPointer { identities.append($0, file.identity) }
+      identities.append(path, file.identity)
       target = Target(
         content: .init(kind: file.identity.isExecutable ? .executable : .file, digest: file.digest), leadsTo: [])
     default:

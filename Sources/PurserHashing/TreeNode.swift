@@ -19,28 +19,11 @@ import PurserModel
 ///
 /// History: 1, the first.
 enum TreeNode {
-  private static let header = Array("purser.tree-node".utf8) + [0, 1, 0, 0, 0]
+  static let header = Array("purser.tree-node".utf8) + [0, 1, 0, 0, 0]
+  /// Kind and length, in front of the name.
+  static let beforeName = 1 + 8
   /// Kind, length and digest.
-  private static let entryOverhead = 1 + 8 + Digest.byteCount
-
-  /// Bytes of a node.
-  static func size(entries: Int, nameBytes: Int) -> Int {
-    header.count + entries * entryOverhead + nameBytes
-  }
-
-  /// The writing end of a node; entries must come in order.
-  struct Encoder {
-    private(set) var bytes: [UInt8] = header
-
-    init(capacity: Int) { bytes.reserveCapacity(capacity) }
-
-    mutating func append(_ kind: Tree.Entry.Kind, _ name: UnsafeBufferPointer<UInt8>, _ digest: Digest) {
-      bytes.append(kind.rawValue)
-      withUnsafeBytes(of: UInt64(name.count).littleEndian) { bytes.append(contentsOf: $0) }
-      bytes.append(contentsOf: name)
-      digest.withBytes { bytes.append(contentsOf: $0) }
-    }
-  }
+  static let entryOverhead = beforeName + Digest.byteCount
 
   static func decode(_ node: [UInt8]) -> [Tree.Entry]? {
     guard node.starts(with: header) else { return nil }

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// Work for several threads that make more of it while they do it; done when none is left and nobody is at work.
 final class TreeQueue<Task>: @unchecked Sendable {
@@ -7,8 +8,9 @@ final class TreeQueue<Task>: @unchecked Sendable {
   private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private var tasks: [Task] = []
   private var working = 0
-  private var waiting = 0
   private var isStopped = false
+  /// Written under the lock, looked at without it.
+  private let waiting = Atomic(0)
 
   init() {
     pthread_mutex_init(mutex, nil)
@@ -27,9 +29,12 @@ final class TreeQueue<Task>: @unchecked Sendable {
     guard !new.isEmpty else { return }
     pthread_mutex_lock(mutex)
     tasks += new
-    if waiting > 0 { pthread_cond_broadcast(changed) }
+    if isHungry { pthread_cond_broadcast(changed) }
     pthread_mutex_unlock(mutex)
   }
+
+  /// Whether a thread waits for work.
+  var isHungry: Bool { waiting.load(ordering: .relaxed) > 0 }
 
   /// Whether there is work that nobody has begun.
   var hasTasks: Bool {
@@ -57,9 +62,9 @@ final class TreeQueue<Task>: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         working -= 1
       } else if working > 0 {
-        waiting += 1
+        waiting.add(1, ordering: .relaxed)
         pthread_cond_wait(changed, mutex)
-        waiting -= 1
+        waiting.subtract(1, ordering: .relaxed)
       } else {
         break
       }

@@ -35,6 +35,10 @@ final class TreeWalk: @unchecked Sendable {
   let hasher: FileHasher
   let filter: PathFilter
   let boundary: TreeBoundary
+  /// Whether the cache knew nothing but its file when the walk began.
+  let isFresh: Bool
+  /// Whether nodes and identities are wanted, or only the digest.
+  var keepsParts = true
   /// Whether links are hashed by their text alone, and `links` only names what they lead to.
   var linksByText = false
   private var top: ByteString = ""
@@ -46,6 +50,7 @@ final class TreeWalk: @unchecked Sendable {
     self.hasher = hasher
     self.filter = filter
     self.boundary = boundary
+    isFresh = hasher.cache.isFresh
   }
 
   var links: [Link] { collected.withLock { $0.links } }
@@ -60,8 +65,12 @@ final class TreeWalk: @unchecked Sendable {
     self.top = relativePath
     let threads = WorkerThreads()
     let worker = TreeWorker(walk: self)
-    worker.whenBusy = { [hasher] in
-      for _ in 1..<hasher.workers { threads.start { TreeWorker(walk: self).work() } }
+    // Who has to lock the cache for each file does better without more threads than processors.
+    var spare = (isFresh ? hasher.lookers : hasher.workers) - 1
+    worker.whenBusy = {
+      if spare > 0 { threads.start { TreeWorker(walk: self).work() } }
+      spare -= 1
+      return spare > 0
     }
     do throws(FileError) {
       try worker.list(top, at: path, in: hasher.overlay)

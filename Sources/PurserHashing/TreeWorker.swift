@@ -5,28 +5,36 @@ import Synchronization
 /// One thread's part of a walk.
 final class TreeWorker {
   private let walk: TreeWalk
+  private let cache: StatCache
+  /// Whether the cache knew nothing but its file when the walk began. What the walk itself learns it does not ask for, and
+  /// so takes no lock for each file: sixteen threads that did took eight times as long.
+  private let isFresh: Bool
+  /// Where the last digest was found in that file.
+  private var place = -1
   /// Made at the first file that is to be read.
-  private lazy var reader = FileReader(cache: walk.hasher.cache)
+  private var reader: FileReader?
   private var collected = TreeWalk.Collected()
-  /// Called when there is work for more threads.
-  var whenBusy: (() -> Void)?
+  /// Called when there is work for one more thread; `false` if that was the last.
+  var whenBusy: (() -> Bool)?
   private var looked = 0
   private var missed = 0
   private var missesInARow = 0
 
-  /// Entries looked at in one task: 64 files in the cache are 200 µs of work.
+  /// Entries looked at before some are handed to a thread that has nothing to do: 64 files in the cache are 200 µs of
+  /// work.
   private static let batch = 64
   /// From here on a file is a task of its own.
   private static let largeFile: Int64 = 256 * 1024
 
   init(walk: TreeWalk) {
     self.walk = walk
+    cache = walk.hasher.cache
+    isFresh = walk.isFresh
   }
 
   /// Works until the walk is done, then hands in what was found.
   func work() {
     walk.queue.work { task in
-      callForHelp()
       switch task {
       case .list(let folder, let parent):
         attempt { () throws(FileError) in
@@ -45,9 +53,8 @@ final class TreeWorker {
       case .hash(let folder, let handle, let index):
         attempt { () throws(FileError) in
           let location = Location(directory: handle.descriptor, name: folder.cName(index), followsLinks: false)
-          reader.mayUseSecondThread = walk.hasher.workers > 1 && walk.queue.isLast
-          try hash(folder, location, -1, index)
-          reader.mayUseSecondThread = false
+          let isAlone = walk.hasher.workers > 1 && walk.queue.isLast
+          try hash(folder, location, -1, index, mayUseSecondThread: isAlone)
           finishPart(of: folder)
         }
       }
@@ -55,12 +62,12 @@ final class TreeWorker {
     deliver()
   }
 
-  /// Has more threads started, once. Starting one costs 25 µs: worth it from 16 files to read, or 256 to look at, when
-  /// there are tasks that nobody has begun.
-  private func callForHelp() {
-    guard let whenBusy, looked >= 256 || missed >= 16, walk.queue.hasTasks else { return }
-    self.whenBusy = nil
-    whenBusy()
+  /// Has another thread started. That costs 25 µs: worth it after 16 files to read, or 256 to look at, when there is work
+  /// that nobody has begun.
+  private func callForHelp(_ rest: Int) {
+    guard let whenBusy, looked >= 256 || missed >= 16, rest >= Self.batch || walk.queue.hasTasks else { return }
+    (looked, missed) = (0, 0)
+    if !whenBusy() { self.whenBusy = nil }
   }
 
   private func attempt(_ body: () throws(FileError) -> Void) {
@@ -86,21 +93,15 @@ final class TreeWorker {
   }
 
   private func listChanged(_ folder: TreeFolder, _ path: ByteString, _ overlay: FileOverlay) throws(FileError) {
-    var listing = TreeFolder.Listing()
-    let scope = walk.filter.scope(of: folder.path)
+    var listing = FolderNames.Listing()
     for (name, kind) in try overlay.entries(of: path) {
       var known = kind
       if known == nil { known = try overlay.identity(of: path.appending(path: name), followLinks: false).kind }
-      guard let kind = known else { continue }
-      name.bytes.withUnsafeBufferPointer { bytes in
-        if !scope.skips(bytes, isDirectory: kind == .directory, path: { folder.path.appending(bytes) }) {
-          listing.append(bytes, kind)
-        }
-      }
+      if let known { name.bytes.withUnsafeBufferPointer { listing.append($0, known) } }
     }
-    folder.adopt(listing)
+    adopt(FolderNames(listing), folder)
     for index in 0..<folder.count {
-      let inner = path.appending(folder.name(index))
+      let inner = path.appending(path: folder.name(index))
       switch folder.kind(index) {
       case .directory:
         folder.unfinished.add(1, ordering: .relaxed)
@@ -122,47 +123,75 @@ final class TreeWorker {
     finishPart(of: folder)
   }
 
-  /// Reads a folder's listing, and makes tasks of it.
+  /// Makes tasks of a folder's entries.
   func list(_ folder: TreeFolder, _ handle: DirectoryHandle) {
     attempt { () throws(FileError) in
-      var listing = TreeFolder.Listing()
-      let scope = walk.filter.scope(of: folder.path)
-      try handle.list(path: { folder.path }) { name, kind throws(FileError) in
-        var known = kind
-        if known == nil { known = try handle.kind(of: name) { folder.path.appending(name) } }
-        guard let known, !scope.skips(name, isDirectory: known == .directory, path: { folder.path.appending(name) })
-        else { return }
-        listing.append(name, known)
-      }
-      folder.adopt(listing)
+      adopt(try names(in: handle, folder), folder)
       var tasks: [TreeWalk.Task] = []
       for index in 0..<folder.count where folder.kind(index) == .directory {
         let child = TreeFolder(parent: folder, index: index, path: folder.path(of: index))
         tasks.append(.list(child, parent: handle))
       }
       looked += 1 + tasks.count
-      for start in stride(from: Self.batch, to: folder.count, by: Self.batch) {
-        tasks.append(.entries(folder, handle, start..<min(start + Self.batch, folder.count)))
-      }
       folder.unfinished.add(tasks.count, ordering: .relaxed)
       walk.queue.push(tasks)
-      callForHelp()
-      try look(at: 0..<min(Self.batch, folder.count), folder, handle)
+      try look(at: 0..<folder.count, folder, handle)
       finishPart(of: folder)
     }
   }
 
+  private func adopt(_ names: FolderNames, _ folder: TreeFolder) {
+    let scope = walk.filter.scope(of: folder.path)
+    folder.adopt(names) { name, kind in
+      scope.skips(name, isDirectory: kind == .directory) { folder.path.appending(name) }
+    }
+  }
+
+  /// The names in a folder: as they were, if it did not change, else listed.
+  private func names(in handle: DirectoryHandle, _ folder: TreeFolder) throws(FileError) -> FolderNames {
+    let began = cache.clock.now()
+    let identity = try FileIdentity.of(descriptor: handle.descriptor)
+    if let known = cache.folders.names(in: identity) { return known }
+    var listing = FolderNames.Listing()
+    try handle.list(path: { folder.path }) { name, kind throws(FileError) in
+      var known = kind
+      if known == nil { known = try handle.kind(of: name) { folder.path.appending(name) } }
+      if let known { listing.append(name, known) }
+    }
+    let names = FolderNames(listing)
+    cache.folders.record(
+      identity, names, listingBegan: began,
+      granularity: cache.clock.granularity(ofDescriptor: handle.descriptor, device: identity.device))
+    return names
+  }
+
+  /// Looks at entries, and hands half of what is left to a thread that has nothing to do. So each thread has a folder to
+  /// itself while there are enough of them.
   private func look(at range: Range<Int>, _ folder: TreeFolder, _ handle: DirectoryHandle) throws(FileError) {
-    for index in range {
-      looked += 1
-      switch folder.kind(index) {
-      case .file: try lookAtFile(folder, handle, index)
-      case .symbolicLink:
-        let text = try handle.linkText(folder.cName(index)) { folder.path(of: index) }
-        lookAtLink(folder, index, text)
-      case .directory: continue
-      case let kind: throw .notAFile(kind, path: folder.path(of: index))
+    var rest = range
+    while let first = rest.first {
+      callForHelp(rest.count)
+      if rest.count >= 2 * Self.batch, walk.queue.isHungry {
+        let middle = first + rest.count / 2
+        folder.unfinished.add(1, ordering: .relaxed)
+        walk.queue.push([.entries(folder, handle, middle..<rest.upperBound)])
+        rest = first..<middle
       }
+      let batch = rest.prefix(Self.batch)
+      for index in batch { try look(at: index, folder, handle) }
+      rest = batch.upperBound..<rest.upperBound
+    }
+  }
+
+  private func look(at index: Int, _ folder: TreeFolder, _ handle: DirectoryHandle) throws(FileError) {
+    looked += 1
+    switch folder.kind(index) {
+    case .file: try lookAtFile(folder, handle, index)
+    case .symbolicLink:
+      let text = try handle.linkText(folder.cName(index)) { folder.path(of: index) }
+      lookAtLink(folder, index, text)
+    case .directory: break
+    case let kind: throw .notAFile(kind, path: folder.path(of: index))
     }
   }
 
@@ -175,7 +204,7 @@ final class TreeWorker {
     // Listed as a file a moment ago.
     guard identity.kind == .file else { throw .unstable(path: folder.path(of: index)) }
     folder.set(identity, at: index)
-    if let digest = walk.hasher.cache.digest(for: identity) {
+    if let digest = isFresh ? cache.savedDigest(for: identity, after: &place) : cache.digest(for: identity) {
       folder.set(digest, at: index)
       missesInARow = 0
     } else if identity.size >= Self.largeFile {
@@ -202,10 +231,12 @@ final class TreeWorker {
   }
 
   private func hash(
-    _ folder: TreeFolder, _ location: Location, _ opened: Int32, _ index: Int
+    _ folder: TreeFolder, _ location: Location, _ opened: Int32, _ index: Int, mayUseSecondThread: Bool = false
   ) throws(FileError) {
-    guard let identity = folder.identity(index) else { return }
-    let file = try reader.digest(at: location, identity, opened: opened) { folder.path(of: index) }
+    let reader = self.reader ?? FileReader(cache: cache, batch: 256)
+    self.reader = reader
+    reader.mayUseSecondThread = mayUseSecondThread
+    let file = try reader.digest(at: location, folder.identity(index), opened: opened) { folder.path(of: index) }
     folder.set(file.identity, at: index)
     folder.set(file.digest, at: index)
   }
@@ -225,15 +256,8 @@ final class TreeWorker {
   func finishPart(of folder: TreeFolder) {
     var folder = folder
     while folder.unfinished.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
-      let node = folder.encoded()
-      let digest = SHA256.digest(of: node)
-      collected.nodes[digest] = node
-      collected.identities.beginFolder(folder.path, files: folder.count, nameBytes: folder.nameBytes)
-      for index in 0..<folder.count {
-        guard let identity = folder.identity(index) else { continue }
-        collected.identities.append(folder.name(index), identity)
-        collected.byteCount += identity.size
-      }
+      let digest = folder.finish()
+      if walk.keepsParts { collect(folder, digest) }
       guard let parent = folder.parent else {
         collected.digest = digest
         return
@@ -243,8 +267,19 @@ final class TreeWorker {
     }
   }
 
+  private func collect(_ folder: TreeFolder, _ digest: Digest) {
+    collected.nodes[digest] = folder.node
+    var files = 0
+    for index in 0..<folder.count where folder.kind(index) == .file {
+      files += 1
+      collected.byteCount += folder.identity(index).size
+    }
+    collected.identities.append(folder, files: files)
+  }
+
   /// Hands in what this thread found.
   func deliver() {
+    reader?.flush()
     walk.collected.withLock { all in
       all.links += collected.links
       all.nodes.merge(collected.nodes) { first, _ in first }

@@ -38,18 +38,15 @@ public struct Digest: Sendable, Hashable {
   /// Reads 64 hex digits of either case, in place: a record has three such columns, and there are 10,000 of them.
   package init?(hexDigits digits: UnsafeRawBufferPointer) {
     guard digits.count == 2 * Digest.byteCount else { return nil }
-    var isDamaged = false
+    var wrong: UInt64 = 0
     func word(_ number: Int) -> UInt64 {
-      var word: UInt64 = 0
-      for digit in digits[(number * 16)..<(number * 16 + 16)] {
-        if digit &- UInt8(ascii: "0") >= 10, (digit | 0x20) &- UInt8(ascii: "a") >= 6 { isDamaged = true }
-        // A letter has bit 6 set and its last four bits count from 1.
-        word = word << 4 | UInt64(digit & 15 &+ (digit >> 6) &* 9)
+      func half(_ offset: Int) -> UInt64 {
+        Hex.value(ofEight: digits.loadUnaligned(fromByteOffset: number * 16 + offset, as: UInt64.self), &wrong)
       }
-      return word
+      return half(0) << 32 | half(8)
     }
     (word0, word1, word2, word3) = (word(0), word(1), word(2), word(3))
-    if isDamaged { return nil }
+    if wrong != 0 { return nil }
   }
 
   /// Calls `body` with the 32 bytes.

@@ -23,4 +23,20 @@ public enum Hex {
     default: nil
     }
   }
+
+  /// The value of eight digits of either case, as they lie in memory, all at once; `wrong` gets a bit for each that is none.
+  static func value(ofEight loaded: UInt64, _ wrong: inout UInt64) -> UInt64 {
+    let digits = UInt64(bigEndian: loaded)
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    // A letter has bit 6 set, and its last four bits count from 1.
+    let letters = digits >> 6 & ones
+    let values = (digits & (ones &* 15)) &+ letters &* 9
+    // "0" to "?", or "`" to "o"; then: from 10 on exactly the letters, and nothing from 16 on.
+    wrong |= ((digits | letters << 5) & (ones &* 0xf0)) ^ (ones &* 0x30 &+ letters &* 0x30)
+    wrong |= ((values &+ ones &* 6) >> 4 & ones) ^ letters
+    wrong |= values & (ones &* 16)
+    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff
+    return (fours | fours >> 16) & 0xffff_ffff
+  }
 }

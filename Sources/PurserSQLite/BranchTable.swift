@@ -11,8 +11,11 @@ struct BranchTable {
   var isOfRecords = true
   /// What a copied column holds instead of its value.
   var overrides: [String: String] = [:]
-  /// How many rows are copied at once; `nil` for all.
-  var batch: Int64?
+  /// For a table whose rows are large, and so are copied some at a time: its unique key, but for the storage key.
+  var key: [String]?
+
+  /// How many large rows are copied at a time.
+  private static let batch = 100
 
   /// In the order in which they can be filled.
   static let all = [
@@ -25,8 +28,8 @@ struct BranchTable {
       ]),
     BranchTable(name: "task_details", overrides: ["run_id": "iif(old.status = 'RUNNING', NULL, d.run_id)"]),
     BranchTable(name: "task_dependencies"),
-    BranchTable(name: "taskdata_bins", batch: 100),
-    BranchTable(name: "subtask_bins", batch: 100),
+    BranchTable(name: "taskdata_bins", key: ["pipeline", "task_id", "bin_type", "bin_id"]),
+    BranchTable(name: "subtask_bins", key: ["pipeline", "task_id", "bin_id"]),
     BranchTable(name: "acceptances"),
     BranchTable(name: "invalidations", isOfRecords: false),
     BranchTable(name: "earlier_invalidations", isOfRecords: false),
@@ -44,22 +47,40 @@ struct BranchTable {
     let copied = columns.filter { $0 != "id" }
     let values = copied.map { $0 == "storage_key" ? "?3" : overrides[$0] ?? $0 }
     let insert = "INSERT INTO \(name) (\(copied.joined(separator: ", "))) SELECT \(values.joined(separator: ", "))"
+    if let unique = self.key { return try copyInBatches(insert, by: unique, scope, to: key, connection) }
     let parameters = scope.values + [.text(key)] + (overrides.isEmpty ? [] : [.text(now)])
-    guard let batch else {
-      let order = columns.contains("id") ? " ORDER BY id" : ""
-      return try connection.run("\(insert) FROM \(name) WHERE \(Self.scope)\(order)", parameters)
+    let order = columns.contains("id") ? " ORDER BY id" : ""
+    try connection.run("\(insert) FROM \(name) WHERE \(Self.scope)\(order)", parameters)
+  }
+
+  /// In batches, because SQLite keeps what it selects from the table that it inserts into, in memory: a million items
+  /// are 300 MB. And in the order of the key, so that no page of an index is written to again after it has gone to the
+  /// log: at commit SQLite would then sum up anew all of the log that follows on it, which took as long as the copying.
+  private func copyInBatches(
+    _ insert: String, by unique: [String], _ scope: BranchScope, to key: String, _ connection: Connection
+  ) throws(StoreError) {
+    let names = unique.joined(separator: ", ")
+    func bound(_ comparison: String, at first: Int) -> String {
+      " AND (\(names)) \(comparison) (\(unique.indices.map { "?\(first + $0)" }.joined(separator: ", ")))"
     }
-    // SQLite keeps what it selects from the table that it inserts into, in memory: a million items are 300 MB. By the
-    // rows' numbers: the index by key would be sorted again for each batch.
-    let rows = "FROM \(name) NOT INDEXED WHERE \(Self.scope) AND id > ?4"
-    let end = try connection.integer("SELECT max(id) FROM \(name)") ?? 0
-    var last: Int64 = 0
-    while last < end {
-      let next = try connection.integer(
-        "SELECT max(id) FROM (SELECT id \(rows) AND id <= ?5 ORDER BY id LIMIT ?3)",
-        scope.values + [.integer(batch), .integer(last), .integer(end)])
-      guard let next, next > last else { return }
-      try connection.run("\(insert) \(rows) AND id <= ?5 ORDER BY id", parameters + [.integer(last), .integer(next)])
+    var last: [SQLValue] = []
+    while true {
+      var next: [SQLValue] = []
+      do {
+        var statement = try connection.statement(
+          """
+          SELECT \(names) FROM \(name) WHERE \(Self.scope)\(last.isEmpty ? "" : bound(">", at: 3))
+          ORDER BY \(names) LIMIT 1 OFFSET \(Self.batch - 1)
+          """)
+        try statement.bind(scope.values + last)
+        if try statement.step() { next = unique.indices.map { statement.value(Int32($0)) } }
+      }
+      let range =
+        (last.isEmpty ? "" : bound(">", at: 4)) + (next.isEmpty ? "" : bound("<=", at: 4 + last.count))
+      try connection.run(
+        "\(insert) FROM \(name) WHERE \(Self.scope)\(range) ORDER BY \(names)",
+        scope.values + [.text(key)] + last + next)
+      if next.isEmpty { return }
       last = next
     }
   }

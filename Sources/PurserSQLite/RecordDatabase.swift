@@ -56,7 +56,7 @@ final class RecordDatabase {
   private static let isManyTruncations = 16
 
   private static let readingSettings =
-    "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0"
+    "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA cache_size = -8192"
 
   init(_ place: StorePlace, isDurable: Bool, now: @escaping @Sendable () -> String) {
     self.isDurable = isDurable

@@ -133,6 +133,23 @@ struct DigestTests {
     for count in [0, 31, 33] { #expect(Digest(bytes: [UInt8](repeating: 1, count: count)) == nil) }
   }
 
+  @Test("each byte at each place is a digit or refused")
+  func eachByte() {
+    for place in 0..<64 {
+      for byte in UInt8.min...UInt8.max {
+        var text = Array(hex.utf8)
+        text[place] = byte
+        let value = Character(Unicode.Scalar(byte)).hexDigitValue
+        let digest = text.withUnsafeBytes { Digest(hexDigits: $0) }
+        #expect((digest == nil) == (value == nil || byte > 0x7f))
+        guard let digest, let value else { continue }
+        let pair = digest.bytes[place / 2]
+        #expect(Int(place % 2 == 0 ? pair >> 4 : pair & 15) == value)
+        #expect(digest.bytes[(place / 2 + 1) % 32] == Digest(hex: hex)?.bytes[(place / 2 + 1) % 32])
+      }
+    }
+  }
+
   @Test("sort as their bytes and round-trip, for 1,000 random ones")
   func order() throws {
     var generator = SeededGenerator(seed: 2)

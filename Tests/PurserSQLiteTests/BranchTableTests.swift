@@ -25,33 +25,46 @@ struct BranchTableTests {
     #expect(named.filter { !others.contains($0) }.sorted() == BranchTable.all.map(\.name).sorted())
   }
 
-  @Test("more rows than are copied at once, in their order", .temporaryFolder)
-  func batches() throws {
+  @Test(
+    "more rows than are copied at once, in the order of their key", .temporaryFolder,
+    arguments: [1, 99, 100, 101, 200, 1701])
+  func batches(count: Int) throws {
     let store = try openSQLite()
     try Step("map").run(in: store)
     let database = try Database()
     for key in ["main", "other"] {
-      if key == "other" { try Step("map", on: "other").run(in: store) }
-      try database.connection.execute(
-        """
-        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1700)
-        INSERT INTO subtask_bins (storage_key, pipeline, task_id, bin_id, data, created_at, updated_at)
-        SELECT '\(key)', 'penguins', 'map', i, '[{"i":' || i * 500 || ',"key":"\(key)"}]', 'c' || i, 'u' || i FROM n
-        """)
+      for (task, pipeline) in [("map", "penguins"), ("first", "penguins"), ("map", "gulls")] {
+        try Step(task, on: key, pipeline: pipeline).run(in: store)
+        for (table, column, type) in [
+          ("subtask_bins", "", ""), ("taskdata_bins", "bin_type, ", "'TASKDATABIN', "),
+          ("taskdata_bins", "bin_type, ", "'SUBSETBIN', "),
+        ] {
+          try database.connection.execute(
+            """
+            WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < \(count - 1))
+            INSERT INTO \(table) (storage_key, pipeline, task_id, \(column)bin_id, data, created_at, updated_at)
+            SELECT '\(key)', '\(pipeline)', '\(task)', \(type)i, '[{"i":' || i * 500 || ',"key":"\(key)"}]', 'c' || i,
+              'u' || i FROM n
+            """)
+        }
+      }
     }
     guard case .cloned = try clone(store) else {
       Issue.record("not cloned")
       return
     }
-    func rows(_ key: String) throws -> [String] {
+    func rows(_ table: String, _ key: String, by order: String) throws -> [String] {
       try database.rows(
-        "SELECT pipeline, task_id, bin_id, data, created_at, updated_at FROM subtask_bins "
-          + "WHERE storage_key = '\(key)' ORDER BY id", columns: 6)
+        "SELECT pipeline, task_id, bin_id, data, created_at, updated_at FROM \(table) "
+          + "WHERE storage_key = '\(key)' ORDER BY \(order)", columns: 6)
     }
-    let main = try rows("main")
-    #expect(main.count == 1701)
-    #expect(try rows("feature") == main)
-    #expect(try rows("other").count == 1701)
+    let main = try rows("subtask_bins", "main", by: "pipeline, task_id, bin_id")
+    #expect(main.count == 3 * count)
+    #expect(try rows("subtask_bins", "feature", by: "id") == main)
+    #expect(try rows("subtask_bins", "other", by: "id").count == 3 * count)
+    let data = try rows("taskdata_bins", "main", by: "pipeline, task_id, bin_type, bin_id")
+    #expect(data.count == 6 * count)
+    #expect(try rows("taskdata_bins", "feature", by: "id") == data)
   }
 
   @Test("the journals of others stay as they are when a key goes", .temporaryFolder)

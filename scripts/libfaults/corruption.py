@@ -155,7 +155,7 @@ def spoiled_records(faults: Faults, tally: Tally) -> None:
 def missing_files(faults: Faults, tally: Tally) -> None:
     target, wrong_hits = Target(faults), 0
     names = ["records.db", "records.db-wal", "records.db-shm", "blobs", "tmp", "key", "stat-cache", "write.lock",
-             "code-cache", ".gitignore", "one blob"]
+             "code-cache", "folder-cache", ".gitignore", "one blob"]
     model = faults.folder() / "model"
     shutil.copytree(target.project.store, model, symlinks=True)
     for n in range(faults.rounds(40, 300)):
