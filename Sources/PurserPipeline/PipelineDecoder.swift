@@ -124,16 +124,23 @@ struct PipelineDecoder {
     let config = ConfigValue(text: readString())
     let mark = readMark()
     let findings = readNumber() == 0 ? nil : readDiagnostics()
-    let nodes = readList { decoder in
-      let task = decoder.readString()
-      let dependencies = decoder.readStringList()
-      let arguments = decoder.readArguments()
-      return GraphDefinition.Node(
-        task: task, dependencies: dependencies, arguments: arguments, mark: decoder.readMark())
-    }
+    let nodes = readList { $0.readNode() }
     var graph = GraphDefinition(name: name, nodes: nodes, config: config, mark: mark)
     graph.findings = findings
     return graph
+  }
+
+  private mutating func readNode() -> GraphDefinition.Node {
+    let task = readString()
+    let dependencies = readStringList()
+    let arguments = readArguments()
+    return GraphDefinition.Node(task: task, dependencies: dependencies, arguments: arguments, mark: readMark())
+  }
+
+  mutating func readMember() -> GraphMember? {
+    readStrings()
+    let member = GraphMember(definition: readTask(), node: readNode())
+    return isDamaged || offset != bytes.count ? nil : member
   }
 
   private mutating func readMode() -> CodeDigestMode? {

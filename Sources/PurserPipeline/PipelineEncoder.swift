@@ -122,15 +122,17 @@ struct PipelineEncoder {
     write(graph.findings == nil ? 0 : 1)
     if let findings = graph.findings { write(findings) }
     write(graph.nodes.count)
-    for node in graph.nodes {
-      write(node.task)
-      write(node.dependencies)
-      write(node.arguments)
-      write(node.mark)
-    }
+    for node in graph.nodes { write(node) }
   }
 
-  private mutating func write(_ task: TaskDefinition) {
+  mutating func write(_ node: GraphDefinition.Node) {
+    write(node.task)
+    write(node.dependencies)
+    write(node.arguments)
+    write(node.mark)
+  }
+
+  mutating func write(_ task: TaskDefinition) {
     write(task.name)
     write(task.mark)
     write(Int(fields(of: task).rawValue))

@@ -41,6 +41,37 @@ extension PipelineFile {
   }
 }
 
+/// A task as a graph has it: what the file says of it, and where it stands in the graph.
+public struct GraphMember: Sendable, Hashable {
+  /// The task.
+  public var definition: TaskDefinition
+  /// Where it stands.
+  public var node: GraphDefinition.Node
+
+  /// Makes a member.
+  public init(definition: TaskDefinition, node: GraphDefinition.Node) {
+    self.definition = definition
+    self.node = node
+  }
+}
+
+extension GraphMember {
+  /// The compact form, as in ``PipelineFile/encoded`` without version and checksum: its strings, the task, the node.
+  public var encoded: [UInt8] {
+    var encoder = PipelineEncoder()
+    encoder.write(definition)
+    encoder.write(node)
+    return encoder.stringTable + encoder.bytes
+  }
+
+  /// Reads the compact form; `nil` for damaged bytes. O(size).
+  public init?(encoded: UnsafeRawBufferPointer) {
+    var decoder = PipelineDecoder(bytes: encoded)
+    guard let member = decoder.readMember() else { return nil }
+    self = member
+  }
+}
+
 /// Finds damage, not forgery: the file lies in a folder that only its user writes.
 private enum Checksum {
   static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
