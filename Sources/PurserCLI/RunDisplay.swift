@@ -173,6 +173,7 @@ final class RunDisplay: Sendable {
   func finish(_ summary: RunSummary, _ pipeline: Pipeline) {
     state.withLock { state in above(&state) {} }
     if console.isJSON { return console.print(summary.json(pipeline)) }
+    guard console.verbosity != .quiet else { return }
     var counts: [String: Int] = [:]
     var saved: Int64 = 0
     for ending in summary.endings {

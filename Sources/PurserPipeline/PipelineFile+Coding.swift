@@ -56,19 +56,29 @@ public struct GraphMember: Sendable, Hashable {
 }
 
 extension GraphMember {
-  /// The compact form, as in ``PipelineFile/encoded`` without version and checksum: its strings, the task, the node.
-  public var encoded: [UInt8] {
-    var encoder = PipelineEncoder()
-    encoder.write(definition)
-    encoder.write(node)
-    return encoder.stringTable + encoder.bytes
-  }
-
-  /// Reads the compact form; `nil` for damaged bytes. O(size).
+  /// Reads what a ``GraphMemberEncoder`` has written of one; `nil` for damaged bytes. O(size).
   public init?(encoded: UnsafeRawBufferPointer) {
-    var decoder = PipelineDecoder(bytes: encoded)
+    var decoder = PipelineDecoder(bytes: encoded, hasInlineStrings: true)
     guard let member = decoder.readMember() else { return nil }
     self = member
+  }
+}
+
+/// Writes tasks of a graph, each so that it can be read without the others: the task and the node as in
+/// ``PipelineFile/encoded``, but with each string where it is used, its length and one more before it.
+public struct GraphMemberEncoder {
+  private var encoder = PipelineEncoder(hasInlineStrings: true)
+
+  /// Starts empty.
+  public init() {}
+
+  /// What has been written, one after the other.
+  public var bytes: [UInt8] { encoder.bytes }
+
+  /// Adds a task. O(size).
+  public mutating func append(_ definition: TaskDefinition, _ node: GraphDefinition.Node) {
+    encoder.write(definition)
+    encoder.write(node)
   }
 }
 

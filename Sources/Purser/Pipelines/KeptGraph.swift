@@ -14,7 +14,7 @@ package import PurserPipeline
 /// tasks, of dependencies, length of the settings, of the names, of the tasks (u32 each), the key (32 bytes); then, each
 /// filled up to 8 bytes, the settings (a ``PipelineFile`` without tasks, with one graph without nodes), where each
 /// task's dependencies begin and the last ones end, the dependencies by place, where each name begins and the last one
-/// ends, the names, where each task begins and the last one ends (u32 each), and the tasks (see ``GraphMember``).
+/// ends, the names, where each task begins and the last one ends (u32 each), and the tasks (see ``GraphMemberEncoder``).
 package final class KeptGraph: @unchecked Sendable {
   // Guard: the bytes are only read.
   private static let version: UInt32 = 1
@@ -138,12 +138,14 @@ package final class KeptGraph: @unchecked Sendable {
   package static func save(
     _ tasks: PipelineTasks, _ graph: GraphDefinition, of file: PipelineFile, at place: PlanCache.Place
   ) {
-    let definitions = Dictionary(file.tasks.map { ($0.name, $0) }) { first, _ in first }
-    let nodes = Dictionary(graph.nodes.map { ($0.task, $0) }) { first, _ in first }
+    var definitions: [String: Int] = [:]
+    for (index, task) in file.tasks.enumerated() { definitions[task.name] = index }
+    var nodes: [String: Int] = [:]
+    for (index, node) in graph.nodes.enumerated() { nodes[node.task] = index }
     var starts = ByteWriter()
     var dependencies = ByteWriter()
     var (nameOffsets, names) = (ByteWriter(), ByteWriter())
-    var (offsets, members) = (ByteWriter(), ByteWriter())
+    var (offsets, members) = (ByteWriter(), GraphMemberEncoder())
     var count = 0
     for task in tasks {
       guard let definition = definitions[task.spec.id], let node = nodes[task.spec.id] else { return }
@@ -153,7 +155,7 @@ package final class KeptGraph: @unchecked Sendable {
       for dependency in task.dependencies { dependencies.append(littleEndian: UInt32(dependency)) }
       count += task.dependencies.count
       names.append(Array(task.spec.id.utf8))
-      members.append(GraphMember(definition: definition, node: node).encoded)
+      members.append(file.tasks[definition], graph.nodes[node])
     }
     starts.append(littleEndian: UInt32(count))
     nameOffsets.append(littleEndian: UInt32(names.bytes.count))
