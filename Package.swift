@@ -80,8 +80,9 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "PurserTests",
-      dependencies: ["Purser", "PurserStore", "PurserSQLite", "PurserBlobs", "PurserHashing", "PurserModel"],
-      swiftSettings: settings),
+      dependencies: [
+        "Purser", "PurserStore", "PurserSQLite", "PurserBlobs", "PurserHashing", "PurserPipeline", "PurserModel",
+      ], swiftSettings: settings),
     .testTarget(name: "PurserCLITests", dependencies: ["PurserCLI", "PurserModel"], swiftSettings: settings),
   ]
 )

@@ -284,8 +284,8 @@ package struct Doctor {
       }
     }
     for name in StoreFolder.names(in: store)
-    where name.hasPrefix("plan-") && PlanCache.isDamaged(at: store + "/" + name) {
-      add("plans", "the kept plan '\(name.printable)' is damaged", repairable: "drop it; the next plan is made anew") {
+    where name.hasPrefix("plan-") && StateFile.isDamaged(store + "/" + name) {
+      add("plans", "the kept plan '\(name.printable)' is damaged", repairable: "drop it; the next one is made anew") {
         drop(name)
       }
     }

@@ -61,7 +61,7 @@ struct KeptHit {
     var reader = ByteReader(bytes)
     guard reader.readInteger() == Self.magic,
       reader.readInteger()
-        == bytes.withUnsafeBytes({ PlanCache.checksum(UnsafeRawBufferPointer(rebasing: $0[16...])) }),
+        == bytes.withUnsafeBytes({ StateFile.checksum(UnsafeRawBufferPointer(rebasing: $0[16...])) }),
       reader.readInteger() == Self.version, reader.readDigest() == place.key,
       reader.readLengthPrefixed() == mark.bytes, let count: UInt32 = reader.readInteger()
     else { return nil }
@@ -107,7 +107,7 @@ struct KeptHit {
     }
     var whole = ByteWriter()
     whole.append(littleEndian: Self.magic)
-    whole.append(littleEndian: body.bytes.withUnsafeBytes { PlanCache.checksum($0) })
+    whole.append(littleEndian: body.bytes.withUnsafeBytes { StateFile.checksum($0) })
     whole.append(body.bytes)
     _ = place.path.parentPath.withCString { mkdir($0, 0o700) }
     StateFile.replace(place.path, in: place.store, with: whole.bytes)

@@ -106,7 +106,7 @@ public final class RecoveryStore: Sendable {
 
   /// Saves the tree of an execution, in place of the one that was there. O(nodes).
   public func saveExecutionTree(_ name: String, _ tree: ExecutionTree) throws(PurserError) {
-    try asking { try save([.tree(of: name, codec.seal(Array(tree.json.serialized.utf8)))]) }
+    try asking { try save([.tree(of: name, codec.seal(tree.serialized))]) }
   }
 
   /// The tree of an execution; `nil` where none was saved. O(nodes).

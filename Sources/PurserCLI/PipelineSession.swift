@@ -11,8 +11,13 @@ extension Session {
   ) throws -> (file: PipelineFile, source: PipelineSource)? {
     let loader = PipelineLoader(project: project, overlay: commit?.overlay)
     guard let source = try loader.source() else { return nil }
+    return (try file(of: source, loader, at: commit), source)
+  }
+
+  private func file(of source: PipelineSource, _ loader: PipelineLoader, at commit: CommitFiles?) throws -> PipelineFile
+  {
     do throws(PipelineFileError) {
-      return (try loader.file(of: source), source)
+      return try loader.file(of: source)
     } catch {
       for diagnostic in error.diagnostics { show(diagnostic, source.name) }
       let count = error.diagnostics.count { $0.severity == .error }
@@ -32,10 +37,13 @@ extension Session {
   ///
   /// - Throws: `missing` where there is no pipeline file, `usage` for a graph that is not in it, `pipeline` for one that
   ///   cannot be run.
-  /// - Parameter commit: where the files are to be seen as it has them; to plan only.
-  func planner(at commit: CommitFiles? = nil) throws -> Planner {
-    var project = try plainProject()
-    guard let (file, source) = try pipelineFile(project, at: commit) else {
+  /// - Parameters:
+  ///   - commit: where the files are to be seen as it has them; to plan only.
+  ///   - found: the pipeline file, if it was looked for before.
+  func planner(at commit: CommitFiles? = nil, _ found: FoundPipeline? = nil) throws -> Planner {
+    var project = try found?.project ?? plainProject()
+    let loader = PipelineLoader(project: project, overlay: commit?.overlay)
+    guard let source = try found?.source ?? loader.source() else {
       if let commit {
         throw PurserError(
           .missing,
@@ -48,6 +56,16 @@ extension Session {
           + "'purser exec … --' before single steps")
     }
     let name = source.name
+    let place = commit == nil ? found?.place ?? place(source, project) : nil
+    if let place, let kept = KeptGraph(at: place) {
+      try project.mapStorageKey(by: kept.file)
+      project.pipeline = kept.file.cacheNamespace ?? kept.graph.name
+      return Planner(
+        cache: TaskCache(project: project, environment: environment),
+        pipeline: Pipeline(kept, named: name, project: project, environment: environment), keptAt: place,
+        sight: found?.sight)
+    }
+    let file = try file(of: source, loader, at: commit)
     for warning in file.warnings { show(warning, name) }
     let chosen = chosenGraph
     guard let graph = PipelineLoader.graph(chosen, of: file) else {
@@ -63,36 +81,35 @@ extension Session {
     guard !findings.contains(where: { $0.severity == .error }) else {
       throw PurserError(.pipeline, "graph '\(graph.name)' of \(name) cannot be run as it is")
     }
-    // Warnings are to be shown each time: a plan that is kept would be found without a look at the file.
-    let isClean = findings.isEmpty && file.warnings.isEmpty && commit == nil
-    let keeping = isClean ? keeping(source, project) : nil
     try project.mapStorageKey(by: file, overlay: commit?.overlay)
     project.pipeline = file.cacheNamespace ?? graph.name
+    let pipeline = try Pipeline(graph, of: file, named: name, project: project, environment: environment)
+    // Warnings are to be shown each time: what is kept would be found without a look at the file.
+    let isClean = findings.isEmpty && file.warnings.isEmpty
+    if isClean, let place, Planner.keepsPlan(of: pipeline) {
+      KeptGraph.save(pipeline.tasks, graph, of: file, at: place)
+    }
     return Planner(
-      cache: TaskCache(project: project, environment: environment, overlay: commit?.overlay),
-      pipeline: try Pipeline(graph, of: file, named: name, project: project, environment: environment),
-      keptAt: keeping)
+      cache: TaskCache(project: project, environment: environment, overlay: commit?.overlay), pipeline: pipeline,
+      keptAt: isClean ? place : nil, sight: found?.sight)
   }
 
   /// Where the plan of a graph is kept: for a branch, not for what the file maps it to, which is known only from its
   /// text. `nil` where that cannot be told.
-  private func keeping(_ source: PipelineSource, _ located: Project) -> (path: ByteString, key: Digest)? {
+  private func place(_ source: PipelineSource, _ located: Project) -> PlanCache.Place? {
     var project = located
     guard (try? project.mapStorageKey(by: nil)) != nil else { return nil }
-    return (
-      PlanCache.path(graph: chosenGraph, project: project),
-      PlanCache.key(source, graph: chosenGraph, project: project, environment: environment)
-    )
+    return PlanCache.Place(source, graph: chosenGraph, project: project, environment: environment)
   }
 
-  /// How many tasks the graph has and what they take, if all are known to be fresh by the plan that was kept: without
-  /// reading the file's text or any record. `nil` where a closer look is needed.
-  func untouchedPlan() throws -> (tasks: Int, savedMicroseconds: Int64)? {
+  /// Finds the pipeline file, and looks at every file of the plan that was kept: without reading its text, or any record.
+  /// `nil` where there is no file.
+  func findPipeline() throws -> FoundPipeline? {
     let project = try plainProject()
     guard let source = try PipelineLoader(project: project).source() else { return nil }
-    guard let (path, key) = keeping(source, project), let plan = PlanCache(at: path, key: key) else { return nil }
-    return TaskCache(project: project, environment: environment).isUntouched(plan)
-      ? (plan.taskCount, plan.savedMicroseconds) : nil
+    let place = place(source, project)
+    let cache = TaskCache(project: project, environment: environment)
+    return FoundPipeline(project: project, source: source, place: place, sight: place.flatMap(cache.sight(ofPlan:)))
   }
 
   /// `--pipeline`, else `PURSER_PIPELINE`; `nil` where nobody chose.
@@ -148,4 +165,14 @@ extension Session {
     if let graph = PipelineLoader.graph(chosenGraph, of: file) { project.pipeline = file.cacheNamespace ?? graph.name }
     return file
   }
+}
+
+/// A project's pipeline file, as it was found.
+struct FoundPipeline {
+  /// Under the storage key that it has before the file maps its branch to one.
+  let project: Project
+  let source: PipelineSource
+  let place: PlanCache.Place?
+  /// What the kept plan and a look at every file say; `nil` where no plan is kept for what there is now.
+  let sight: PlanSight?
 }

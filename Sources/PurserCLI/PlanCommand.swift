@@ -32,7 +32,7 @@ let planCommand = CommandSpec(
     let style: Console.Style = entry.isFresh ? .green : entry.error != nil ? .red : .yellow
     let expected = entry.expectedMicroseconds.map { Timestamp.duration(microseconds: $0) } ?? "-"
     let why = entry.error?.message ?? entry.reasons.map(\.summary).joined(separator: "; ")
-    rows.append([(pipeline.tasks[place].spec.id, .bold), (entry.word, style), (expected, nil), (why, .dim)])
+    rows.append([(pipeline.tasks.name(place), .bold), (entry.word, style), (expected, nil), (why, .dim)])
   }
   let total = plan.entries.count { $0 != nil }
   let place = commit.map { " " + $0.label } ?? ""
@@ -48,7 +48,7 @@ let planCommand = CommandSpec(
   }
   console.print(console.paint(line, .dim))
   if plan.criticalPath.count > 1 {
-    let names = plan.criticalPath.map { pipeline.tasks[$0].spec.id }
+    let names = plan.criticalPath.map { pipeline.tasks.name($0) }
     let shown = names.count > 8 ? names.prefix(4) + ["…"] + names.suffix(3) : names[...]
     console.print(console.paint("Critical path: \(shown.joined(separator: " → "))", .dim))
   }
@@ -84,7 +84,7 @@ extension Plan {
     let tasks = entries.enumerated().compactMap { place, entry -> JSON? in
       guard let entry else { return nil }
       var members: [(String, JSON)] = [
-        ("task", .string(pipeline.tasks[place].spec.id)), ("decision", .string(entry.word)),
+        ("task", .string(pipeline.tasks.name(place))), ("decision", .string(entry.word)),
         ("reasons", .array(entry.reasons.map(\.json))),
         ("fingerprint", entry.assessment.map { .string($0.survey.fingerprint.actionKey.hex) } ?? .null),
         ("expectedMicroseconds", entry.expectedMicroseconds.map { .integer($0) } ?? .null),
@@ -96,7 +96,7 @@ extension Plan {
       (commit.map { [("at", .string($0))] } ?? []) + [
         ("graph", .string(pipeline.graph)), ("tasks", .array(tasks)),
         ("expectedMicroseconds", .integer(expectedMicroseconds)),
-        ("criticalPath", .array(criticalPath.map { .string(pipeline.tasks[$0].spec.id) })),
+        ("criticalPath", .array(criticalPath.map { .string(pipeline.tasks.name($0)) })),
       ])
   }
 }

@@ -30,15 +30,17 @@ let runCommand = CommandSpec(
   var options = RunOptions()
   options.jobs = try session.jobs()
   let isPlain = invocation.operands.isEmpty && !invocation.has("force") && !invocation.has("subset")
+  var found: FoundPipeline?
   if isPlain, !session.console.isJSON, session.console.verbosity != .verbose {
     let start = Timestamp.microseconds(TaskCache.now()) ?? 0
-    if let untouched = try session.untouchedPlan() {
+    found = try session.findPipeline()
+    if let sight = found?.sight, sight.isUntouched {
       let took = (Timestamp.microseconds(TaskCache.now()) ?? 0) - start
-      RunDisplay.sayUntouched(session.console, untouched.tasks, saved: untouched.savedMicroseconds, took: took)
+      RunDisplay.sayUntouched(session.console, sight.plan.taskCount, saved: sight.plan.savedMicroseconds, took: took)
       return 0
     }
   }
-  let planner = try session.planner()
+  let planner = try session.planner(found)
   options.keepsGoing = invocation.has("keep-going")
   options.isForced = invocation.has("force")
   options.mayRestore = !invocation.has("no-restore")

@@ -23,8 +23,6 @@ final class RunDisplay: Sendable {
     var items: [String: (done: Int, failed: Int, total: Int, since: Int64, first: Int)] = [:]
     var isShown = false
     var drawn: Int64 = 0
-    /// Names of mapped tasks and of tasks at once: their lines need a name before them.
-    var width = 0
   }
 
   init(_ console: Console, jobs: Int) {
@@ -65,16 +63,15 @@ final class RunDisplay: Sendable {
     for (place, entry) in plan.entries.enumerated() {
       guard let entry else { continue }
       state.total += 1
-      guard !entry.isFresh else { continue }
-      state.remaining[pipeline.tasks[place].spec.id] = entry.expectedMicroseconds ?? 0
-      state.width = max(state.width, pipeline.tasks[place].spec.id.count)
+      guard isLive, !entry.isFresh else { continue }
+      state.remaining[pipeline.tasks.name(place)] = entry.expectedMicroseconds ?? 0
     }
   }
 
   private func end(_ state: inout State, _ task: String, _ ending: TaskEnding) {
     state.ended += 1
-    state.remaining[task] = nil
-    state.items[task] = nil
+    if !state.remaining.isEmpty { state.remaining[task] = nil }
+    if !state.items.isEmpty { state.items[task] = nil }
     state.running.removeAll { $0 == task }
     switch ending {
     case .fresh(let saved):
@@ -176,6 +173,7 @@ final class RunDisplay: Sendable {
   func finish(_ summary: RunSummary, _ pipeline: Pipeline) {
     state.withLock { state in above(&state) {} }
     if console.isJSON { return console.print(summary.json(pipeline)) }
+    guard console.verbosity != .quiet else { return }
     var counts: [String: Int] = [:]
     var saved: Int64 = 0
     for ending in summary.endings {
@@ -207,9 +205,9 @@ final class RunDisplay: Sendable {
 
 extension RunSummary {
   fileprivate func json(_ pipeline: Pipeline) -> JSON {
-    let tasks = zip(pipeline.tasks, endings).compactMap { task, ending -> JSON? in
+    let tasks = endings.enumerated().compactMap { place, ending -> JSON? in
       guard let ending else { return nil }
-      var members: [(String, JSON)] = [("task", .string(task.spec.id)), ("ending", .string(ending.word))]
+      var members: [(String, JSON)] = [("task", .string(pipeline.tasks.name(place))), ("ending", .string(ending.word))]
       switch ending {
       case .fresh(let saved), .restored(let saved): members.append(("savedMicroseconds", .integer(saved)))
       case .ran(let took, let items):

@@ -27,15 +27,17 @@ package enum IdentityTable {
   /// - Parameters:
   ///   - records: whole records, aligned to 8 bytes.
   ///   - strings: holds every path, and ends with a NUL.
+  ///   - numbers: of the records that are looked at; `nil` for all.
   ///   - root: an absolute path.
   package static func changed(
-    records: UnsafeRawBufferPointer, strings: UnsafeRawBufferPointer, root: ByteString, workers: Int
+    records: UnsafeRawBufferPointer, among numbers: [Int]? = nil, strings: UnsafeRawBufferPointer, root: ByteString,
+    workers: Int
   ) -> [Int] {
-    let count = records.count / recordSize
+    let count = numbers?.count ?? records.count / recordSize
     let folder = root.withCString { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-    guard folder >= 0, strings.last == 0 else { return Array(0..<count) }
+    guard folder >= 0, strings.last == 0 else { return numbers ?? Array(0..<count) }
     defer { close(folder) }
-    let shared = Shared(records: records, strings: strings, folder: folder, count: count)
+    let shared = Shared(records: records, numbers: numbers, strings: strings, folder: folder, count: count)
     WorkerThreads.run(count > 512 ? min(workers, 8) : 1) { shared.work() }
     return shared.changed.withLock { $0.sorted() }
   }
@@ -43,14 +45,18 @@ package enum IdentityTable {
   private final class Shared: @unchecked Sendable {
     // Guard: both buffers are only read, and outlive the threads, which are joined.
     let records: UnsafeRawBufferPointer
+    let numbers: [Int]?
     let strings: UnsafeRawBufferPointer
     let folder: Int32
     let count: Int
     let next = Atomic(0)
     let changed = Mutex<[Int]>([])
 
-    init(records: UnsafeRawBufferPointer, strings: UnsafeRawBufferPointer, folder: Int32, count: Int) {
+    init(
+      records: UnsafeRawBufferPointer, numbers: [Int]?, strings: UnsafeRawBufferPointer, folder: Int32, count: Int
+    ) {
       self.records = records
+      self.numbers = numbers
       self.strings = strings
       self.folder = folder
       self.count = count
@@ -61,14 +67,15 @@ package enum IdentityTable {
       while true {
         let start = next.add(batch, ordering: .relaxed).oldValue
         guard start < count else { return }
-        for index in start..<min(start + batch, count) where !isUnchanged(index) {
-          changed.withLock { $0.append(index) }
+        for index in start..<min(start + batch, count) {
+          let number = numbers?[index] ?? index
+          if !isUnchanged(number) { changed.withLock { $0.append(number) } }
         }
       }
     }
 
-    private func isUnchanged(_ index: Int) -> Bool {
-      let base = index * IdentityTable.recordSize
+    private func isUnchanged(_ number: Int) -> Bool {
+      let base = number * IdentityTable.recordSize
       func word(_ number: Int) -> UInt64 {
         UInt64(littleEndian: records.load(fromByteOffset: base + number * 8, as: UInt64.self))
       }

@@ -4,10 +4,12 @@ struct PipelineDecoder {
   let bytes: UnsafeRawBufferPointer
   private var offset = 0
   private var isDamaged = false
+  private let hasInlineStrings: Bool
   private var strings: [String] = []
 
-  init(bytes: UnsafeRawBufferPointer) {
+  init(bytes: UnsafeRawBufferPointer, hasInlineStrings: Bool = false) {
     self.bytes = bytes
+    self.hasInlineStrings = hasInlineStrings
   }
 
   mutating func readFile(_ dialect: PipelineFile.Dialect) -> PipelineFile? {
@@ -42,14 +44,16 @@ struct PipelineDecoder {
   private mutating func readStrings() {
     let lengths = readList { $0.readNumber() }
     strings.reserveCapacity(lengths.count)
-    for length in lengths {
-      guard length >= 0, length <= bytes.count - offset else {
-        isDamaged = true
-        return
-      }
-      strings.append(String(decoding: bytes[offset..<offset + length], as: UTF8.self))
-      offset += length
+    for length in lengths where !isDamaged { strings.append(readText(length)) }
+  }
+
+  private mutating func readText(_ length: Int) -> String {
+    guard length >= 0, length <= bytes.count - offset else {
+      isDamaged = true
+      return ""
     }
+    defer { offset += length }
+    return String(decoding: bytes[offset..<offset + length], as: UTF8.self)
   }
 
   private mutating func readNumber() -> Int {
@@ -74,6 +78,7 @@ struct PipelineDecoder {
   private mutating func readOptionalString() -> String? {
     let place = readNumber()
     if place == 0 { return nil }
+    if hasInlineStrings { return readText(place - 1) }
     guard place > 0, place <= strings.count else {
       isDamaged = true
       return nil
@@ -124,16 +129,22 @@ struct PipelineDecoder {
     let config = ConfigValue(text: readString())
     let mark = readMark()
     let findings = readNumber() == 0 ? nil : readDiagnostics()
-    let nodes = readList { decoder in
-      let task = decoder.readString()
-      let dependencies = decoder.readStringList()
-      let arguments = decoder.readArguments()
-      return GraphDefinition.Node(
-        task: task, dependencies: dependencies, arguments: arguments, mark: decoder.readMark())
-    }
+    let nodes = readList { $0.readNode() }
     var graph = GraphDefinition(name: name, nodes: nodes, config: config, mark: mark)
     graph.findings = findings
     return graph
+  }
+
+  private mutating func readNode() -> GraphDefinition.Node {
+    let task = readString()
+    let dependencies = readStringList()
+    let arguments = readArguments()
+    return GraphDefinition.Node(task: task, dependencies: dependencies, arguments: arguments, mark: readMark())
+  }
+
+  mutating func readMember() -> GraphMember? {
+    let member = GraphMember(definition: readTask(), node: readNode())
+    return isDamaged || offset != bytes.count ? nil : member
   }
 
   private mutating func readMode() -> CodeDigestMode? {

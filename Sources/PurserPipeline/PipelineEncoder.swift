@@ -35,8 +35,14 @@ struct TaskFields: OptionSet {
 /// Writes a parsed file; the format is described beside ``PipelineFile/encoded``.
 struct PipelineEncoder {
   private(set) var bytes: [UInt8] = []
+  /// Whether strings stand where they are used, and not each once in a table.
+  let hasInlineStrings: Bool
   private var strings: [String] = []
   private var places: [String: Int] = [:]
+
+  init(hasInlineStrings: Bool = false) {
+    self.hasInlineStrings = hasInlineStrings
+  }
 
   var stringTable: [UInt8] {
     var table = PipelineEncoder()
@@ -61,6 +67,11 @@ struct PipelineEncoder {
 
   private mutating func write(_ string: String?) {
     guard let string else { return write(0) }
+    if hasInlineStrings {
+      write(string.utf8.count + 1)
+      bytes += string.utf8
+      return
+    }
     if let place = places[string] { return write(place) }
     strings.append(string)
     places[string] = strings.count
@@ -122,15 +133,17 @@ struct PipelineEncoder {
     write(graph.findings == nil ? 0 : 1)
     if let findings = graph.findings { write(findings) }
     write(graph.nodes.count)
-    for node in graph.nodes {
-      write(node.task)
-      write(node.dependencies)
-      write(node.arguments)
-      write(node.mark)
-    }
+    for node in graph.nodes { write(node) }
   }
 
-  private mutating func write(_ task: TaskDefinition) {
+  mutating func write(_ node: GraphDefinition.Node) {
+    write(node.task)
+    write(node.dependencies)
+    write(node.arguments)
+    write(node.mark)
+  }
+
+  mutating func write(_ task: TaskDefinition) {
     write(task.name)
     write(task.mark)
     write(Int(fields(of: task).rawValue))

@@ -41,6 +41,47 @@ extension PipelineFile {
   }
 }
 
+/// A task as a graph has it: what the file says of it, and where it stands in the graph.
+public struct GraphMember: Sendable, Hashable {
+  /// The task.
+  public var definition: TaskDefinition
+  /// Where it stands.
+  public var node: GraphDefinition.Node
+
+  /// Makes a member.
+  public init(definition: TaskDefinition, node: GraphDefinition.Node) {
+    self.definition = definition
+    self.node = node
+  }
+}
+
+extension GraphMember {
+  /// Reads what a ``GraphMemberEncoder`` has written of one; `nil` for damaged bytes. O(size).
+  public init?(encoded: UnsafeRawBufferPointer) {
+    var decoder = PipelineDecoder(bytes: encoded, hasInlineStrings: true)
+    guard let member = decoder.readMember() else { return nil }
+    self = member
+  }
+}
+
+/// Writes tasks of a graph, each so that it can be read without the others: the task and the node as in
+/// ``PipelineFile/encoded``, but with each string where it is used, its length and one more before it.
+public struct GraphMemberEncoder {
+  private var encoder = PipelineEncoder(hasInlineStrings: true)
+
+  /// Starts empty.
+  public init() {}
+
+  /// What has been written, one after the other.
+  public var bytes: [UInt8] { encoder.bytes }
+
+  /// Adds a task. O(size).
+  public mutating func append(_ definition: TaskDefinition, _ node: GraphDefinition.Node) {
+    encoder.write(definition)
+    encoder.write(node)
+  }
+}
+
 /// Finds damage, not forgery: the file lies in a folder that only its user writes.
 private enum Checksum {
   static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {

@@ -209,6 +209,9 @@ final class RecordDatabase {
     return connection
   }
 
+  /// Whether this object ever went through the gate.
+  var hasWritten: Bool { gate?.lastGeneration != nil }
+
   /// Whether nobody else went through the gate since a generation.
   func hasOnlyOwnWrites(since generation: UInt64) -> Bool {
     let (first, last) = (gate?.firstGeneration, gate?.lastGeneration)

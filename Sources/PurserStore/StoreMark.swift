@@ -15,6 +15,9 @@ public protocol MarkedStore: Sendable {
   /// ago that a further change might not show.
   func mark() -> StoreMark?
 
+  /// As ``mark()``, for who has just written: the store sees to it that the next change will show, where it can.
+  func settledMark() -> StoreMark?
+
   /// Whether everything written since a mark was written by this object.
   func hasOnlyOwnWrites(since mark: StoreMark) -> Bool
 }
@@ -22,6 +25,9 @@ public protocol MarkedStore: Sendable {
 extension MarkedStore {
   /// A store that cannot tell: nothing derived from it is kept.
   public func mark() -> StoreMark? { nil }
+
+  /// See ``mark()``.
+  public func settledMark() -> StoreMark? { mark() }
 
   /// See ``mark()``.
   public func hasOnlyOwnWrites(since mark: StoreMark) -> Bool { false }

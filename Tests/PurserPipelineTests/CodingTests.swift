@@ -40,6 +40,35 @@ struct CodingTests {
     for _ in 0..<500 { try expectRoundTrip(randomFile(&generator)) }
   }
 
+  @Test("so does each task of a graph by itself, and nothing else is taken for one")
+  func members() throws {
+    var generator = SeededGenerator(seed: 12)
+    for round in 0..<100 {
+      let file = randomFile(&generator)
+      for (definition, node) in zip(file.tasks, file.graphs.flatMap(\.nodes)) {
+        var encoder = GraphMemberEncoder()
+        encoder.append(definition, node)
+        let member = GraphMember(definition: definition, node: node)
+        #expect(encoder.bytes.withUnsafeBytes { GraphMember(encoded: $0) } == member)
+        guard round % 20 == 0 else { continue }
+        func isRead(_ bytes: some Collection<UInt8>) -> Bool {
+          Array(bytes).withUnsafeBytes { GraphMember(encoded: $0) } != nil
+        }
+        #expect(!encoder.bytes.indices.contains { isRead(encoder.bytes.prefix($0)) })
+        #expect(!isRead(encoder.bytes + [0]))
+        for _ in 0..<50 {
+          var bytes = encoder.bytes
+          bytes[Int.random(in: bytes.indices, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+          _ = isRead(bytes)
+        }
+      }
+    }
+    let file = try parse("tasks: {a: {command: cp x y, inputs: x, outputs: y}, b: {command: [y], after: a}}")
+    var encoder = GraphMemberEncoder()
+    for (task, node) in zip(file.tasks, file.graphs[0].nodes) { encoder.append(task, node) }
+    #expect(Hex.string(encoder.bytes) == Self.goldenMembers)
+  }
+
   @Test("the form is version 5's")
   func golden() throws {
     let file = try parse("tasks: {a: {command: cp x y, inputs: x, outputs: y}, b: {command: [y], after: a}}")
@@ -54,6 +83,11 @@ struct CodingTests {
 
     "05010701060101010402616370207820797879626d61696e7b7d00000000000000000201010964"
     + "02010301040501360801040106070101010002010000010905010100013600e7fdde576f941aa4"
+
+  /// `a`, its command, input and output, and its node; then `b`.
+  static let goldenMembers =
+    "02610109640763702078207901027801027902610000010902620136080102790262010261000136"
+
   private func randomFile(_ generator: inout SeededGenerator) -> PipelineFile {
     var file = PipelineFile(dialect: Bool.random(using: &generator) ? .purser : .kptn)
     file.cacheNamespace = maybe(&generator) { text(&$0) }

@@ -20,7 +20,8 @@ final class ExecutionRecorder {
   private let startedAt: String
   /// Places of the tasks in the tree, in their order.
   private let places: [Int]
-  private var nodes: [Int: Int] = [:]
+  /// For each task of the pipeline, which node of the tree it is; none before the first task was begun.
+  private var nodes: [Int?] = []
   private var tree: ExecutionTree
   private var begun = 0
   private var isBegun = false
@@ -72,7 +73,6 @@ final class ExecutionRecorder {
         node.startedAt = TaskCache.now()
       }
     }
-    if begun == 1 { write() }
   }
 
   /// A task is over.
@@ -82,7 +82,7 @@ final class ExecutionRecorder {
   }
 
   private func update(_ place: Int, _ body: (inout ExecutionTree.Node) -> Void) {
-    guard let node = nodes[place] else { return }
+    guard isBegun, let node = nodes[place] else { return }
     body(&tree.nodes[node])
     isDirty = true
   }
@@ -99,10 +99,11 @@ final class ExecutionRecorder {
   private func open(_ endings: [TaskEnding?], _ report: (RunEvent) -> Void) {
     isBegun = true
     tree.owner = TaskCache.executionOwner()
+    nodes = Array(repeating: nil, count: pipeline.tasks.count)
+    tree.nodes.reserveCapacity(places.count)
     for place in places {
-      let task = pipeline.tasks[place]
       var node = ExecutionTree.Node(
-        task.spec.id, after: task.dependencies.map { pipeline.tasks[$0].spec.id })
+        pipeline.tasks.name(place), after: pipeline.tasks.dependencies(of: place).map { pipeline.tasks.name($0) })
       if let ending = endings[place] { Self.set(ending, &node) }
       nodes[place] = tree.nodes.count
       tree.nodes.append(node)
@@ -115,9 +116,10 @@ final class ExecutionRecorder {
   /// Takes the place of runs that were killed and asked for no more than this one does.
   @discardableResult
   private func supersede() -> [InterruptedRun] {
-    let tasks = Set(places.map { ByteString(pipeline.tasks[$0].spec.id) })
     let project = cache.project
     let found = (try? cache.interruptedRuns(storageKey: project.storageKey, pipeline: project.pipeline)) ?? []
+    if found.isEmpty { return [] }
+    let tasks = Set(places.map { ByteString(pipeline.tasks.name($0)) })
     let over = found.filter { $0.tree.nodes.allSatisfy { tasks.contains(ByteString($0.id)) } }
     guard !over.isEmpty else { return [] }
     try? store.save(over.flatMap { Self.removal(of: $0.name) }, now: TaskCache.now(), durable: false)
@@ -157,11 +159,11 @@ final class ExecutionRecorder {
   }
 
   private func save(states: Bool, _ more: [ExecutionChange] = []) throws(StoreError) {
-    var changes = [ExecutionChange.tree(of: name, try codec.seal(Array(tree.json.serialized.utf8)))]
+    var changes = [ExecutionChange.tree(of: name, try codec.seal(tree.serialized))]
     for (phase, state) in [(ExecutionPhase.active, ExecutionTree.State.active), (.pending, .pending)] {
-      let tasks = tree.nodes.filter { $0.state == state }.map { JSON.string($0.id) }
+      let tasks = tree.nodes.lazy.filter { $0.state == state }.map { JSON.string($0.id) }
       changes.append(
-        .state(of: name, phase, states ? try codec.seal(Array(JSON.array(tasks).serialized.utf8)) : nil))
+        .state(of: name, phase, states ? try codec.seal(Array(JSON.array(Array(tasks)).serialized.utf8)) : nil))
     }
     try store.save(changes + more, now: TaskCache.now(), durable: false)
   }
@@ -182,10 +184,16 @@ final class ExecutionRecorder {
   }
 
   private var isSnapshotCheap: Bool {
+    // What this run knows to be recorded, before the store counts all.
+    guard isCheap(tasks: tree.nodes.count { $0.state.isDone }, items: 0) else { return false }
     guard let keys = try? cache.records.storageKeys(pipeline: nil),
       let key = keys.first(where: { $0.storageKey.utf8.elementsEqual(cache.project.storageKey.utf8) })
     else { return true }
-    let cost = Int64(key.tasks) * Self.snapshotCost.task + Int64(key.subtasks) * Self.snapshotCost.item
+    return isCheap(tasks: key.tasks, items: key.subtasks)
+  }
+
+  private func isCheap(tasks: Int, items: Int) -> Bool {
+    let cost = Int64(tasks) * Self.snapshotCost.task + Int64(items) * Self.snapshotCost.item
     return cost * Self.snapshotShare <= start.duration(to: .now()).microseconds
   }
 }

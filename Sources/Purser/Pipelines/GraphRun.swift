@@ -40,7 +40,7 @@ package final class GraphRun {
 
   private var plan = Plan(entries: [], expectedMicroseconds: 0, criticalPath: [])
   private var endings: [TaskEnding?] = []
-  private var dependents: [[Int]] = []
+  private var dependents = Dependents()
   /// How many of a task's dependencies are not over.
   private var waiting: [Int] = []
   /// Whether what dependents see of a task that is over is what they saw when they last ran.
@@ -63,6 +63,33 @@ package final class GraphRun {
   private var syncing: RepeatingThread?
   private var hasRunAnything = false
   private var recorder: ExecutionRecorder?
+
+  /// The tasks behind each task.
+  private struct Dependents {
+    private var starts: [Int] = [0]
+    private var places: [Int] = []
+
+    init() {}
+
+    /// Those of the tasks that are asked for.
+    init(_ tasks: PipelineTasks, _ plan: Plan) {
+      starts = Array(repeating: 0, count: tasks.count + 1)
+      for place in tasks.indices where plan.entries[place] != nil {
+        for dependency in tasks.dependencies(of: place) { starts[dependency + 1] += 1 }
+      }
+      for place in tasks.indices { starts[place + 1] += starts[place] }
+      places = Array(repeating: 0, count: starts[tasks.count])
+      var next = starts
+      for place in tasks.indices where plan.entries[place] != nil {
+        for dependency in tasks.dependencies(of: place) {
+          places[next[dependency]] = place
+          next[dependency] += 1
+        }
+      }
+    }
+
+    subscript(place: Int) -> ArraySlice<Int> { places[starts[place]..<starts[place + 1]] }
+  }
 
   /// A mapped task under way.
   private struct MappedProgress {
@@ -168,11 +195,8 @@ package final class GraphRun {
     let tasks = pipeline.tasks
     endings = Array(repeating: nil, count: tasks.count)
     waiting = Array(repeating: 0, count: tasks.count)
-    dependents = Array(repeating: [], count: tasks.count)
-    for place in tasks.indices where plan.entries[place] != nil {
-      waiting[place] = tasks[place].dependencies.count
-      for dependency in tasks[place].dependencies { dependents[dependency].append(place) }
-    }
+    for place in tasks.indices where plan.entries[place] != nil { waiting[place] = tasks.dependencies(of: place).count }
+    dependents = Dependents(tasks, plan)
     isUnchanged = Array(repeating: false, count: tasks.count)
     isPreparing = true
     defer { isPreparing = false }
@@ -347,28 +371,31 @@ package final class GraphRun {
   /// Records that a task is over, and lets go what waited for it. What then is known to be fresh is over too, and so on
   /// through the graph.
   private func end(_ place: Int, _ ending: TaskEnding) {
+    if case .fresh = ending {} else { hasRunAnything = true }
     var over = [(place: place, ending: ending, isCutOff: false)]
+    var holding: Set<Int>?
     while let (place, ending, isCutOff) = over.popLast() {
       guard endings[place] == nil else { continue }
       endings[place] = ending
       recorder?.ends(place, ending)
-      report(.ended(task: pipeline.tasks[place].spec.id, ending))
-      if case .fresh = ending {} else { hasRunAnything = true }
+      report(.ended(task: pipeline.tasks.name(place), ending))
       if ending.isSuccess, options.subset != nil, pipeline.tasks[place].spec.mapping != nil {
-        skip(dependents[place], because: "only some items of '\(pipeline.tasks[place].spec.id)' were run")
+        skip(dependents[place], because: "only some items of '\(pipeline.tasks.name(place))' were run")
         continue
       }
       guard ending.isSuccess else {
         if !options.keepsGoing { isStopping = true }
-        skip(dependents[place], because: "'\(pipeline.tasks[place].spec.id)' did not succeed")
+        skip(dependents[place], because: "'\(pipeline.tasks.name(place))' did not succeed")
         continue
       }
       isUnchanged[place] = isCutOff || plan.entries[place]?.isFresh == true || isAsRecorded(place)
+      // What ran may have touched more than it declares, and taken its time.
+      if hasRunAnything, holding == nil { holding = stillFresh(behind: place) }
       for dependent in dependents[place] where endings[dependent] == nil {
         waiting[dependent] -= 1
         guard waiting[dependent] == 0 else { continue }
-        if let entry = plan.entries[dependent], !entry.isFresh, isFreshByNow(dependent, entry) {
-          over.append((dependent, .fresh(savedMicroseconds: entry.expectedMicroseconds ?? 0), true))
+        if isFreshByNow(dependent), holding?.contains(dependent) ?? true {
+          over.append((dependent, .fresh(savedMicroseconds: plan.entries[dependent]?.expectedMicroseconds ?? 0), true))
         } else if !isPreparing {
           ready.add(self.place(dependent))
         }
@@ -376,32 +403,53 @@ package final class GraphRun {
     }
   }
 
-  /// Early cutoff without a second look: all that it depends on came to what it was.
-  private func isFreshByNow(_ place: Int, _ entry: Plan.Entry) -> Bool {
-    entry.isFreshIfUpstreamSame && !options.isForced
-      && (options.subset == nil || pipeline.tasks[place].spec.mapping == nil)
-      && pipeline.tasks[place].dependencies.allSatisfy { isUnchanged[$0] }
-      // What ran may have touched more than it declares, and taken its time.
-      && (!hasRunAnything || planner.isStillUntouched(place, plan))
+  /// Early cutoff without a decision: all that it depends on came to what it was.
+  private func isFreshByNow(_ place: Int) -> Bool {
+    guard let entry = plan.entries[place], !entry.isFresh, entry.isFreshIfUpstreamSame else { return false }
+    return !options.isForced && (options.subset == nil || pipeline.tasks[place].spec.mapping == nil)
+      && pipeline.tasks.dependencies(of: place).allSatisfy { isUnchanged[$0] }
+  }
+
+  /// Which tasks that early cutoff can come to from a task that is over are as they were planned: looked at together,
+  /// since behind one change there may be most of the graph.
+  private func stillFresh(behind place: Int) -> Set<Int> {
+    var reached = [place]
+    var next = 0
+    while next < reached.count {
+      for dependent in dependents[reached[next]] where endings[dependent] == nil {
+        waiting[dependent] -= 1
+        guard waiting[dependent] == 0, isFreshByNow(dependent) else { continue }
+        isUnchanged[dependent] = true
+        reached.append(dependent)
+      }
+      next += 1
+    }
+    // None of that has happened yet.
+    for place in reached {
+      for dependent in dependents[place] where endings[dependent] == nil { waiting[dependent] += 1 }
+    }
+    reached.removeFirst()
+    for place in reached { isUnchanged[place] = false }
+    return reached.isEmpty ? [] : Set(planner.stillUntouched(reached, plan))
   }
 
   /// Whether a task that ran, or was put back, came to what dependents saw of it before.
   private func isAsRecorded(_ place: Int) -> Bool {
     guard let recorded = plan.entries[place]?.recorded,
-      let record = try? cache.records.records(for: [cache.key(pipeline.tasks[place].spec.id)])[0],
+      let record = try? cache.records.records(for: [cache.key(pipeline.tasks.name(place))])[0],
       let result = record.result, record.status == .success
     else { return false }
     return result.outputsVersion == recorded.outputsVersion
       && record.outputDataVersion.map { ByteString($0) } == recorded.outputDataVersion
   }
 
-  private func skip(_ places: [Int], because reason: String) {
-    var pending = places
+  private func skip(_ places: some Sequence<Int>, because reason: String) {
+    var pending = Array(places)
     while let place = pending.popLast() {
       guard endings[place] == nil else { continue }
       endings[place] = .skipped(because: reason)
       recorder?.ends(place, .skipped(because: reason))
-      report(.ended(task: pipeline.tasks[place].spec.id, .skipped(because: reason)))
+      report(.ended(task: pipeline.tasks.name(place), .skipped(because: reason)))
       pending += dependents[place]
     }
   }

@@ -65,8 +65,8 @@ extension Pipeline {
       return task
     }
     self.init(
-      graph: "", fileName: "", dialect: .purser, tasks: sorted, config: .emptyObject, scratch: "",
-      places: given.mapValues { places[$0] })
+      graph: "", fileName: "", dialect: .purser,
+      tasks: PipelineTasks(sorted, given.mapValues { places[$0] }), config: .emptyObject, scratch: "")
   }
 
   /// Places such that each comes after those that it depends on, otherwise as given; without those on a cycle, and
@@ -107,13 +107,12 @@ extension Pipeline {
     pipeline.graph = cache.project.pipeline
     pipeline.scratch = Self.scratch(of: cache.project, cache.environment)
     let program = pipeline.tasks.contains { $0.closure != nil } ? Project.realPath("/proc/self/exe") : nil
-    for place in pipeline.tasks.indices {
-      var spec = pipeline.tasks[place].spec
-      if let closure = pipeline.tasks[place].closure, closure.version == nil, let program {
+    try pipeline.tasks.change { task throws(PurserError) in
+      if let closure = task.closure, closure.version == nil, let program {
         let inside = program.path(relativeTo: cache.project.root).map { "./" + $0 }
-        spec.tools.append(inside ?? program)
+        task.spec.tools.append(inside ?? program)
       }
-      pipeline.tasks[place].spec = try Declarations(project: cache.project).admit(spec)
+      task.spec = try Declarations(project: cache.project).admit(task.spec)
     }
     return pipeline
   }

@@ -14,21 +14,32 @@ extension Pipeline {
     let order = try Self.order(of: graph, fileName)
     var places: [String: Int] = [:]
     for (place, node) in order.enumerated() { places[node.task] = place }
-    let scratch = Self.scratch(of: project, environment)
-    let resolver = TaskResolver(
-      dialect: file.dialect, project: project, scratch: scratch, definitions: definitions, config: graph.config,
-      graph: graph.name, year: Self.year(environment), settings: file)
+    let resolver = TaskResolver(graph, of: file, project: project, environment: environment)
     var tasks: [PipelineTask] = []
     tasks.reserveCapacity(order.count)
     for node in order {
       guard let definition = definitions[node.task] else {
         throw PurserError(.pipeline, "\(fileName): graph '\(graph.name)' names '\(node.task)', which is no task")
       }
-      tasks.append(try resolver.task(definition, node, dependencies: node.dependencies.compactMap { places[$0] }))
+      let dependencies = node.dependencies.compactMap { places[$0] }
+      tasks.append(try resolver.task(definition, node, dependencies) { definitions[$0] })
     }
+    self.init(PipelineTasks(tasks, places), graph, of: file, named: fileName, scratch: resolver.scratch)
+  }
+
+  /// A graph that was made ready before, and kept. Its tasks are made when they are asked for.
+  package init(_ kept: KeptGraph, named fileName: String, project: Project, environment: ProcessEnvironment) {
+    let resolver = TaskResolver(kept.graph, of: kept.file, project: project, environment: environment)
+    self.init(
+      PipelineTasks(kept, resolver), kept.graph, of: kept.file, named: fileName, scratch: resolver.scratch)
+  }
+
+  private init(
+    _ tasks: PipelineTasks, _ graph: GraphDefinition, of file: PipelineFile, named fileName: String, scratch: ByteString
+  ) {
     self.init(
       graph: graph.name, fileName: fileName, dialect: file.dialect, tasks: tasks, config: graph.config,
-      scratch: scratch, snapshotInterval: file.snapshotMilliseconds.map { .milliseconds($0) }, places: places)
+      scratch: scratch, snapshotInterval: file.snapshotMilliseconds.map { .milliseconds($0) })
   }
 
   /// Each task after what it depends on; among those that are ready, as in the file.
@@ -72,20 +83,34 @@ extension Pipeline {
   }
 }
 
-/// Turns definitions of the file into tasks.
-private struct TaskResolver {
+/// Turns definitions of the file into tasks. What comes out depends on these alone, and on nothing on disk: a task that
+/// could be made once can be made again (see ``KeptGraph``).
+struct TaskResolver {
   let dialect: PipelineFile.Dialect
   let project: Project
   let scratch: ByteString
-  let definitions: [String: TaskDefinition]
   let config: ConfigValue
   let graph: String
   let year: ByteString
-  /// What holds for every task.
+  /// What holds for every task; its tasks and graphs are left out.
   let settings: PipelineFile
 
+  init(_ graph: GraphDefinition, of file: PipelineFile, project: Project, environment: ProcessEnvironment) {
+    dialect = file.dialect
+    self.project = project
+    scratch = Pipeline.scratch(of: project, environment)
+    config = graph.config
+    self.graph = graph.name
+    year = Pipeline.year(environment)
+    var settings = file
+    (settings.tasks, settings.graphs) = ([], [])
+    self.settings = settings
+  }
+
+  /// - Parameter definitions: those of the tasks that it depends on, by name.
   func task(
-    _ definition: TaskDefinition, _ node: GraphDefinition.Node, dependencies: [Int]
+    _ definition: TaskDefinition, _ node: GraphDefinition.Node, _ dependencies: [Int],
+    _ definitions: (String) -> TaskDefinition?
   ) throws(PurserError) -> PipelineTask {
     var arguments = definition.arguments
     for argument in node.arguments {
@@ -130,7 +155,7 @@ private struct TaskResolver {
     if case .r(_, let file, _) = work, dialect == .kptn, !file.parentPath.isEmpty {
       spec.workingDirectory = file.parentPath
     }
-    spec.mapping = try mapping(of: definition, node, templates)
+    spec.mapping = try mapping(of: definition, node, templates, definitions)
     if case .words(let words) = work, let size = definition.bundleSize, size > 1,
       let name = words.lazy.flatMap({ Template($0).names }).first(where: definition.mapOver.contains)
     {
@@ -143,7 +168,8 @@ private struct TaskResolver {
       spec: try Declarations(project: project).admit(spec), work: work, dependencies: dependencies,
       timeout: definition.timeoutMilliseconds.map { .milliseconds($0) }, retries: definition.retries,
       priority: definition.priority, bundleSize: definition.bundleSize, groupSize: definition.groupSize,
-      arguments: arguments.filter { Self.reference($0) == nil }, data: data(for: definition, node, arguments))
+      arguments: arguments.filter { Self.reference($0) == nil },
+      data: data(for: definition, node, arguments, definitions))
     if let logs = definition.logs {
       task.log =
         dialect == .kptn
@@ -211,11 +237,12 @@ private struct TaskResolver {
   }
 
   private func mapping(
-    of definition: TaskDefinition, _ node: GraphDefinition.Node, _ templates: [ByteString]
+    of definition: TaskDefinition, _ node: GraphDefinition.Node, _ templates: [ByteString],
+    _ definitions: (String) -> TaskDefinition?
   ) throws(PurserError) -> TaskSpec.Mapping? {
     guard !definition.mapOver.isEmpty else { return nil }
     for dependency in node.dependencies {
-      guard let upstream = definitions[dependency] else { continue }
+      guard let upstream = definitions(dependency) else { continue }
       let parts = upstream.iterableItem
       let positions = definition.mapOver.compactMap { parts.firstIndex(of: $0) }
       if positions.count == definition.mapOver.count {
@@ -233,10 +260,11 @@ private struct TaskResolver {
   /// kptn's rule: an argument that refers to the task names the data, else the task's own name does; for a mapped
   /// task, the items stand for the data of the task that provides them.
   private func data(
-    for definition: TaskDefinition, _ node: GraphDefinition.Node, _ arguments: [Argument]
+    for definition: TaskDefinition, _ node: GraphDefinition.Node, _ arguments: [Argument],
+    _ definitions: (String) -> TaskDefinition?
   ) -> [(task: String, name: String)] {
     node.dependencies.compactMap { dependency in
-      guard let upstream = definitions[dependency], upstream.cachesResult else { return nil }
+      guard let upstream = definitions(dependency), upstream.cachesResult else { return nil }
       if !definition.mapOver.isEmpty, upstream.iterableItem.contains(where: definition.mapOver.contains) { return nil }
       let alias = arguments.first { Self.reference($0) == dependency }?.name
       return (dependency, alias ?? dependency)

@@ -77,20 +77,18 @@ public struct Pipeline: Sendable {
   /// Whose format the file has.
   package var dialect: PipelineFile.Dialect
   /// Each after what it depends on; otherwise as in the file.
-  public package(set) var tasks: [PipelineTask]
+  public package(set) var tasks: PipelineTasks
   /// `config`, as JSON.
   package var config: ConfigValue
   /// The scratch folder, absolute.
   package var scratch: ByteString
   /// How often a run takes a snapshot of its branch; `nil` for at its end only.
   package var snapshotInterval: Duration?
-  /// The places of the tasks, by name.
-  package let places: [String: Int]
 
   /// The task's place. Throws `missing`, with a suggestion.
   package func place(of task: String) throws(PurserError) -> Int {
-    if let place = places[task] { return place }
-    let hint = Suggestion.hint(task, among: tasks.map(\.spec.id))
+    if let place = tasks.place(of: task) { return place }
+    let hint = Suggestion.hint(task, among: tasks.indices.map(tasks.name))
     let name = fileName.isEmpty ? "pipeline '\(graph)'" : "graph '\(graph)' of \(fileName)"
     throw PurserError(.missing, "\(name) has no task '\(task)'\(hint)")
   }
@@ -101,7 +99,7 @@ public struct Pipeline: Sendable {
     var selected = Array(repeating: false, count: tasks.count)
     for target in targets { selected[try place(of: target)] = true }
     for place in tasks.indices.reversed() where selected[place] {
-      for dependency in tasks[place].dependencies { selected[dependency] = true }
+      for dependency in tasks.dependencies(of: place) { selected[dependency] = true }
     }
     return selected
   }

@@ -62,7 +62,7 @@ public struct Plan: Sendable {
       switch verdict {
       case .untouched, .error: []
       case .assessed(let assessment): assessment.decision.reasons
-      case .pending(let tasks): [.upstreamPending(tasks)]
+      case .pending(let places, let tasks): [.upstreamPending(places.map { tasks.name($0) })]
       }
     }
   }
@@ -72,9 +72,9 @@ public struct Plan: Sendable {
     /// It was fresh, and nothing that it is made from or makes was touched since.
     case untouched
     /// It was decided about.
-    case assessed(Assessment)
+    indirect case assessed(Assessment)
     /// It waits for these tasks, and nothing else is known.
-    case pending([String])
+    case pending([Int], of: PipelineTasks)
     /// Its declaration cannot be used.
     case error(PurserError)
   }

@@ -18,78 +18,60 @@ import PurserStore
 /// duration in microseconds (i64), outputs version (32 bytes), offset and length of the data version among the strings
 /// (u32)), the links (u32: a task's files, by number), and the strings.
 package final class PlanCache {
-  private static let magic: UInt64 = 0x4e41_4c50_5352_5550
   private static let version: UInt32 = 1
   static let taskSize = 64
 
   let mark: StoreMark
   package let taskCount: Int
-  private let bytes: UnsafeMutableRawBufferPointer
+  private let bytes: UnsafeRawBufferPointer
+  private let markStart: Int
   private let files: Range<Int>
   private let tasks: Range<Int>
   private let links: Range<Int>
   private let strings: Range<Int>
 
-  /// What the key of a plan is made of, beside the pipeline file, which may map the project's branch to a key.
-  package static func key(
-    _ source: PipelineSource, graph: String?, project: Project, environment: ProcessEnvironment
-  ) -> Digest {
-    var writer = ByteWriter()
-    writer.append(Array("purser.plan\0".utf8))
-    writer.append(littleEndian: version)
-    writer.append(source.digest)
-    for text in [
-      project.root, ByteString(project.storageKey), ByteString(graph ?? ""), ByteString(graph == nil ? "0" : "1"),
-      environment["PATH"] ?? "", environment["SCRATCH_DIR"] ?? "", environment["DATA_YEAR"] ?? "",
-      environment["PYTHONPATH"] ?? "", project.branch ?? "", project.branch == nil ? "0" : "1",
-    ] {
-      writer.append(lengthPrefixed: text.bytes)
-    }
-    return SHA256.digest(of: writer.bytes)
-  }
+  /// Where the plan of a graph is kept, and the graph itself (see ``KeptGraph``), and what both hold for.
+  package struct Place: Sendable {
+    /// One for each graph, branch and storage key.
+    package let path: ByteString
+    package let key: Digest
+    var graphPath: ByteString { path + ".graph" }
 
-  /// Where a plan is kept: one place for each graph, branch and storage key.
-  package static func path(graph: String?, project: Project) -> ByteString {
-    var writer = ByteWriter()
-    for text in [project.root, ByteString(project.storageKey), ByteString(graph ?? ""), project.branch ?? ""] {
-      writer.append(lengthPrefixed: text.bytes)
+    /// - Parameter project: under the storage key that it has before the pipeline file maps its branch to one.
+    package init(_ source: PipelineSource, graph: String?, project: Project, environment: ProcessEnvironment) {
+      var name = ByteWriter()
+      for text in [project.root, ByteString(project.storageKey), ByteString(graph ?? ""), project.branch ?? ""] {
+        name.append(lengthPrefixed: text.bytes)
+      }
+      path = project.store.appending(path: ByteString("plan-" + SHA256.digest(of: name.bytes).short))
+      var writer = ByteWriter()
+      writer.append(Array("purser.plan\0".utf8))
+      writer.append(littleEndian: version)
+      writer.append(source.digest)
+      for text in [
+        project.root, project.store, ByteString(project.storageKey), ByteString(graph ?? ""),
+        ByteString(graph == nil ? "0" : "1"), environment["PATH"] ?? "", environment["SCRATCH_DIR"] ?? "",
+        environment["DATA_YEAR"] ?? "", environment["PYTHONPATH"] ?? "", project.branch ?? "",
+        project.branch == nil ? "0" : "1",
+      ] {
+        writer.append(lengthPrefixed: text.bytes)
+      }
+      key = SHA256.digest(of: writer.bytes)
     }
-    return project.store.appending(path: ByteString("plan-" + SHA256.digest(of: writer.bytes).short))
   }
 
   /// Reads a kept plan; `nil` where there is none, or it is damaged, or of another key.
   package init?(at path: ByteString, key: Digest) {
-    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var info = stat()
-    guard fstat(descriptor, &info) == 0, info.st_size >= 72, info.st_size < 1 << 31 else { return nil }
-    let size = Int(info.st_size)
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
-    guard read(descriptor, bytes.baseAddress, size) == size, let header = Header(UnsafeRawBufferPointer(bytes), key)
-    else {
+    guard let bytes = StateFile.read(path, .plan) else { return nil }
+    guard let header = Header(bytes, key) else {
       bytes.deallocate()
       return nil
     }
     self.bytes = bytes
     mark = header.mark
+    markStart = header.markStart
     taskCount = header.tasks.count / Self.taskSize
     (files, tasks, links, strings) = (header.files, header.tasks, header.links, header.strings)
-  }
-
-  /// Whether a file is no whole plan, of whatever version and key.
-  static func isDamaged(at path: ByteString) -> Bool {
-    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
-    guard descriptor >= 0 else { return false }
-    defer { close(descriptor) }
-    var info = stat()
-    guard fstat(descriptor, &info) == 0, info.st_size >= 72, info.st_size < 1 << 31 else { return true }
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(info.st_size), alignment: 16)
-    defer { bytes.deallocate() }
-    return read(descriptor, bytes.baseAddress, bytes.count) != bytes.count
-      || UInt64(littleEndian: bytes.load(as: UInt64.self)) != magic
-      || UInt64(littleEndian: bytes.load(fromByteOffset: 8, as: UInt64.self))
-        != checksum(UnsafeRawBufferPointer(rebasing: bytes[16...]))
   }
 
   deinit {
@@ -98,6 +80,7 @@ package final class PlanCache {
 
   private struct Header {
     var mark: StoreMark
+    var markStart: Int
     var files: Range<Int>
     var tasks: Range<Int>
     var links: Range<Int>
@@ -107,10 +90,8 @@ package final class PlanCache {
       func number(_ offset: Int) -> Int {
         Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
       }
-      guard UInt64(littleEndian: bytes.load(as: UInt64.self)) == PlanCache.magic,
-        UInt64(littleEndian: bytes.load(fromByteOffset: 8, as: UInt64.self))
-          == PlanCache.checksum(UnsafeRawBufferPointer(rebasing: bytes[16...])),
-        number(16) == PlanCache.version, Digest(bytes: UnsafeRawBufferPointer(rebasing: bytes[40..<72])) == key
+      guard bytes.count >= 72, number(16) == PlanCache.version,
+        Digest(bytes: UnsafeRawBufferPointer(rebasing: bytes[40..<72])) == key
       else { return nil }
       var end = 72
       func take(_ count: Int) -> Range<Int> {
@@ -125,41 +106,45 @@ package final class PlanCache {
       strings = take(number(36))
       guard end == bytes.count, !strings.isEmpty else { return nil }
       mark = StoreMark(bytes: Array(bytes[markRange]))
+      markStart = markRange.lowerBound
     }
-  }
-
-  /// Told apart from a damaged file, not from a forged one.
-  static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-    var sum: UInt64 = 0x9e37_79b9_7f4a_7c15
-    var offset = 0
-    while offset + 8 <= bytes.count {
-      sum =
-        (sum ^ UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))) &* 0x100_0000_01b3
-      sum ^= sum >> 29
-      offset += 8
-    }
-    while offset < bytes.count {
-      sum = (sum ^ UInt64(bytes[offset])) &* 0x100_0000_01b3
-      offset += 1
-    }
-    return sum
   }
 
   // MARK: What it says
 
   /// Looks at every file, and says which tasks are not known to be as they were, by place.
   package func openTasks(root: ByteString, workers: Int) -> [Bool] {
-    let raw = UnsafeRawBufferPointer(bytes)
-    let changed = IdentityTable.changed(
-      records: UnsafeRawBufferPointer(rebasing: raw[files]), strings: UnsafeRawBufferPointer(rebasing: raw[strings]),
-      root: root, workers: workers)
-    var open = (0..<taskCount).map { !isCovered($0) }
-    guard !changed.isEmpty else { return open }
-    let wrong = Set(changed)
-    for task in 0..<taskCount where !open[task] {
-      open[task] = fileNumbers(of: task).contains { wrong.contains($0) }
+    let isChanged = changedFiles(among: nil, root, workers)
+    return (0..<taskCount).map { task in
+      !isCovered(task) || isChanged.map { changed in !fileNumbers(of: task).allSatisfy { !changed[$0] } } ?? false
     }
-    return open
+  }
+
+  /// Looks at the files of some tasks, each once, and says of each task whether none was touched.
+  func areUntouched(_ places: [Int], root: ByteString, workers: Int) -> [Bool] {
+    var isWanted = Array(repeating: false, count: fileCount)
+    var wanted: [Int] = []
+    for place in places {
+      for file in fileNumbers(of: place) where !isWanted[file] {
+        isWanted[file] = true
+        wanted.append(file)
+      }
+    }
+    let isChanged = changedFiles(among: wanted, root, workers)
+    return places.map { place in
+      isCovered(place) && isChanged.map { changed in fileNumbers(of: place).allSatisfy { !changed[$0] } } ?? true
+    }
+  }
+
+  /// `nil` where none is.
+  private func changedFiles(among wanted: [Int]?, _ root: ByteString, _ workers: Int) -> [Bool]? {
+    let changed = IdentityTable.changed(
+      records: UnsafeRawBufferPointer(rebasing: bytes[files]), among: wanted,
+      strings: UnsafeRawBufferPointer(rebasing: bytes[strings]), root: root, workers: workers)
+    guard !changed.isEmpty else { return nil }
+    var isChanged = Array(repeating: false, count: fileCount)
+    for file in changed { isChanged[file] = true }
+    return isChanged
   }
 
   /// What running all the tasks took, in microseconds.
@@ -189,30 +174,36 @@ package final class PlanCache {
     return ByteString(bytes[(strings.lowerBound + offset)..<(strings.lowerBound + offset + length)])
   }
 
-  private func fileNumbers(of task: Int) -> [Int] {
-    let (first, count) = (number(base(task) + 4), number(base(task) + 8))
-    guard first + count <= links.count / 4 else { return [] }
-    return (first..<first + count).map { number(links.lowerBound + $0 * 4) }
+  private var fileCount: Int { files.count / IdentityTable.recordSize }
+
+  /// Never beyond the table, whatever the file says.
+  private func fileNumbers(of task: Int) -> some Collection<Int> {
+    let (first, count, fileCount) = (number(base(task) + 4), number(base(task) + 8), fileCount)
+    let isSound = fileCount > 0 && first + count <= links.count / 4
+    return (first..<first + (isSound ? count : 0)).lazy.map { [bytes, links] in
+      let file = Int(UInt32(littleEndian: bytes.load(fromByteOffset: links.lowerBound + $0 * 4, as: UInt32.self)))
+      return file < fileCount ? file : 0
+    }
   }
 
   /// The files of a task: paths from the root, and what they were.
   func identities(of task: Int) -> [(path: ByteString, identity: FileIdentity)] {
-    fileNumbers(of: task).compactMap { index in
-      let start = files.lowerBound + index * IdentityTable.recordSize
-      guard start + IdentityTable.recordSize <= files.upperBound else { return nil }
-      func word(_ number: Int) -> UInt64 {
-        UInt64(littleEndian: bytes.load(fromByteOffset: start + number * 8, as: UInt64.self))
-      }
-      let offset = number(start + 44)
-      guard offset < strings.count else { return nil }
-      let path = ByteString(bytes[(strings.lowerBound + offset)..<strings.upperBound].prefix { $0 != 0 })
-      return (
-        path,
-        FileIdentity(
-          device: word(0), inode: word(1), size: Int64(bitPattern: word(2)), mode: UInt32(number(start + 40)),
-          modified: Int64(bitPattern: word(3)), changed: Int64(bitPattern: word(4)))
-      )
+    fileNumbers(of: task).map { (path(ofFile: $0), identity(ofFile: $0)) }
+  }
+
+  private func path(ofFile file: Int) -> ByteString {
+    let offset = number(files.lowerBound + file * IdentityTable.recordSize + 44)
+    return ByteString(bytes[(strings.lowerBound + min(offset, strings.count))..<strings.upperBound].prefix { $0 != 0 })
+  }
+
+  private func identity(ofFile file: Int) -> FileIdentity {
+    let start = files.lowerBound + file * IdentityTable.recordSize
+    func word(_ number: Int) -> UInt64 {
+      UInt64(littleEndian: bytes.load(fromByteOffset: start + number * 8, as: UInt64.self))
     }
+    return FileIdentity(
+      device: word(0), inode: word(1), size: Int64(bitPattern: word(2)), mode: UInt32(number(start + 40)),
+      modified: Int64(bitPattern: word(3)), changed: Int64(bitPattern: word(4)))
   }
 
   // MARK: Writing
@@ -224,6 +215,59 @@ package final class PlanCache {
     var dataVersion: ByteString?
     /// Paths from the root, or absolute ones outside of it.
     var files: [(path: ByteString, identity: FileIdentity)]
+  }
+
+  /// Writes a plan that differs from this one in some tasks: a copy with other numbers, where those tasks have the same
+  /// files as before.
+  ///
+  /// - Parameter changes: tasks, and `nil` for those that have to be decided about.
+  /// - Returns: whether that could be done; else a new plan has to be made.
+  func save(_ changes: [(task: Int, entry: Entry?)], at path: ByteString, mark: StoreMark) -> Bool {
+    guard mark.bytes.count == self.mark.bytes.count else { return false }
+    var copy = Array(bytes)
+    func set(_ content: [UInt8], at offset: Int) {
+      copy.replaceSubrange(offset..<offset + content.count, with: content)
+    }
+    var isKept = (0..<taskCount).map(isCovered)
+    // Files that are not as they were, what they are now, and how many of the changes say so.
+    var changed: [Int: (identity: FileIdentity, count: Int)] = [:]
+    for (task, entry) in changes {
+      isKept[task] = entry != nil
+      guard let entry else {
+        set([0, 0, 0, 0], at: base(task))
+        continue
+      }
+      guard entry.dataVersion == dataVersion(of: task), entry.files.count == fileNumbers(of: task).count else {
+        return false
+      }
+      var numbers = ByteWriter()
+      numbers.append(littleEndian: UInt64(bitPattern: entry.duration))
+      numbers.append(entry.outputsVersion)
+      set([1, 0, 0, 0], at: base(task))
+      set(numbers.bytes, at: base(task) + 16)
+      for (file, new) in zip(fileNumbers(of: task), entry.files) {
+        guard self.path(ofFile: file) == new.path else { return false }
+        if changed[file] == nil, identity(ofFile: file) == new.identity { continue }
+        guard changed[file, default: (new.identity, 0)].identity == new.identity else { return false }
+        changed[file, default: (new.identity, 0)].count += 1
+      }
+    }
+    if !changed.isEmpty {
+      // Whoever else has such a file was found fresh with what it was.
+      for task in isKept.indices where isKept[task] {
+        for file in fileNumbers(of: task) { changed[file]?.count -= 1 }
+      }
+      guard changed.values.allSatisfy({ $0.count == 0 }) else { return false }
+    }
+    for (file, (identity, _)) in changed {
+      let start = files.lowerBound + file * IdentityTable.recordSize
+      var record = ByteWriter()
+      IdentityTable.append(identity, pathOffset: UInt32(number(start + 44)), to: &record)
+      set(record.bytes, at: start)
+    }
+    set(mark.bytes, at: markStart)
+    StateFile.replace(path, .plan, with: Array(copy[StateFile.headerSize...]))
+    return true
   }
 
   /// Writes a plan: a task's entry, or `nil` for one that has to be decided about. Failing costs time later.
@@ -274,35 +318,24 @@ package final class PlanCache {
       body.append(part)
       body.append(Array(repeating: 0, count: (8 - part.count % 8) % 8))
     }
-    var whole = ByteWriter()
-    whole.append(littleEndian: magic)
-    whole.append(littleEndian: body.bytes.withUnsafeBytes { checksum($0) })
-    whole.append(body.bytes)
-    StateFile.replace(path, in: path.parentPath, with: whole.bytes)
+    StateFile.replace(path, .plan, with: body.bytes)
   }
+}
+
+/// A kept plan, and what a look at every file said of it.
+package struct PlanSight {
+  package let plan: PlanCache
+  /// Tasks that are not known to be as they were, by place.
+  package let isOpen: [Bool]
+
+  /// Whether there is nothing to decide.
+  package var isUntouched: Bool { !isOpen.contains(true) }
 }
 
 extension TaskCache {
-  /// Whether nothing was touched since a plan was kept: no file of any task, and no record.
-  package func isUntouched(_ plan: PlanCache) -> Bool {
-    guard records.mark() == plan.mark else { return false }
-    return !plan.openTasks(root: project.root, workers: hasher.workers).contains(true)
-  }
-}
-
-/// A file of the store's folder that is derived from others, and replaced as a whole.
-enum StateFile {
-  /// Failing costs time later, nothing else. Where there is no store yet, none is made for this.
-  static func replace(_ path: ByteString, in store: ByteString, with bytes: [UInt8]) {
-    var unique: UInt64 = 0
-    _ = purser_random(&unique, MemoryLayout.size(ofValue: unique))
-    let folder = store.appending(path: "tmp")
-    let temporary = folder.appending(path: path.lastPathComponent + ByteString("-" + String(unique, radix: 16)))
-    let descriptor = temporary.withCString { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600) }
-    guard descriptor >= 0 else { return }
-    let isWritten = (try? TemporaryFile.write(bytes, to: descriptor)) != nil
-    close(descriptor)
-    let isKept = isWritten && temporary.withCString { from in path.withCString { rename(from, $0) == 0 } }
-    if !isKept { _ = temporary.withCString { unlink($0) } }
+  /// Reads the plan that is kept, and looks at every file; `nil` where there is none, or the records were touched since.
+  package func sight(ofPlan place: PlanCache.Place) -> PlanSight? {
+    guard let plan = PlanCache(at: place.path, key: place.key), plan.mark == records.mark() else { return nil }
+    return PlanSight(plan: plan, isOpen: plan.openTasks(root: project.root, workers: hasher.workers))
   }
 }

@@ -1,7 +1,7 @@
 import Glibc
 import PurserCode
 import PurserHashing
-package import PurserModel
+import PurserModel
 import PurserStore
 import Synchronization
 
@@ -11,18 +11,25 @@ package final class Planner {
   package let cache: TaskCache
   /// What is planned.
   package let pipeline: Pipeline
-  /// Where the plan is kept, and under which key; `nil` where it is not.
-  private let keeping: (path: ByteString, key: Digest)?
+  /// Where the plan is kept; `nil` where it is not.
+  private let keeping: PlanCache.Place?
+  private let sight: PlanSight?
   private var known: PlanCache?
   private var mark: StoreMark?
   /// What the cache had invalidated by then.
   private var invalidations = 0
   private var table: FileTable?
+  /// Whether a task is fresh, as far as the plan goes.
+  private var isSettled: [Bool] = []
 
-  package init(cache: TaskCache, pipeline: Pipeline, keptAt keeping: (path: ByteString, key: Digest)? = nil) {
+  /// - Parameter sight: what a look at the kept plan gave just now, where there was one.
+  package init(
+    cache: TaskCache, pipeline: Pipeline, keptAt keeping: PlanCache.Place? = nil, sight: PlanSight? = nil
+  ) {
     self.cache = cache
     self.pipeline = pipeline
     self.keeping = keeping
+    self.sight = sight
   }
 
   /// What a task is taken to need that never ended well, in microseconds.
@@ -41,34 +48,36 @@ package final class Planner {
     invalidations = cache.invalidations.load(ordering: .acquiring)
     mark = cache.records.mark()
     var open = selected
-    if !isThorough, !options.isForced, let keeping, let mark, let kept = PlanCache(at: keeping.path, key: keeping.key),
-      kept.mark == mark, kept.taskCount == pipeline.tasks.count
+    if !isThorough, !options.isForced, let keeping, let sight = sight ?? cache.sight(ofPlan: keeping),
+      sight.plan.mark == mark, sight.plan.taskCount == pipeline.tasks.count
     {
-      known = kept
-      let openTasks = kept.openTasks(root: cache.project.root, workers: cache.hasher.workers)
-      for place in open.indices where open[place] { open[place] = openTasks[place] }
+      known = sight.plan
+      for place in open.indices where open[place] { open[place] = sight.isOpen[place] }
     }
-    let records = try self.records(open)
-    let table = FileTable(locations(open, records), hasher: cache.hasher)
+    let places = open.indices.filter { open[$0] }
+    let records = try self.records(places)
+    let table = FileTable(locations(places, records), hasher: cache.hasher)
     self.table = table
     var sight = Sight(records: records, table: table, follower: cache.follower())
     var plan = Plan(
       entries: Array(repeating: nil, count: pipeline.tasks.count), expectedMicroseconds: 0, criticalPath: [])
-    for (place, task) in pipeline.tasks.enumerated() where selected[place] {
-      let entry =
-        open[place] ? look(at: task, options, &sight, plan) : untouched(place, plan)
-      if entry.isFresh, known == nil || open[place], let state = entry.recorded { sight.upstream[task.spec.id] = state }
+    isSettled = Array(repeating: false, count: pipeline.tasks.count)
+    for place in pipeline.tasks.indices where selected[place] {
+      let entry = open[place] ? look(at: place, options, &sight, plan) : untouched(place)
+      isSettled[place] = entry.isFresh
+      if entry.isFresh, known == nil || open[place], let state = entry.recorded {
+        sight.upstream[pipeline.tasks.name(place)] = state
+      }
       plan.entries[place] = entry
     }
     addPaths(to: &plan)
     return plan
   }
 
-  private func records(_ wanted: [Bool]) throws(PurserError) -> [String: TaskRecord] {
-    let ids = pipeline.tasks.indices.lazy.filter { wanted[$0] }.map { self.pipeline.tasks[$0].spec.id }
+  private func records(_ places: [Int]) throws(PurserError) -> [String: TaskRecord] {
     do {
       var records: [String: TaskRecord] = [:]
-      for record in try cache.records.records(for: ids.map { cache.key($0) }) {
+      for record in try cache.records.records(for: places.map { cache.key(pipeline.tasks.name($0)) }) {
         if let record { records[record.key.task] = record }
       }
       return records
@@ -78,10 +87,10 @@ package final class Planner {
   }
 
   /// Every literal path that is declared.
-  private func locations(_ wanted: [Bool], _ records: [String: TaskRecord]) -> [ByteString] {
+  private func locations(_ places: [Int], _ records: [String: TaskRecord]) -> [ByteString] {
     var locations: [ByteString] = []
-    for (place, task) in pipeline.tasks.enumerated() where wanted[place] {
-      let spec = task.spec
+    for place in places {
+      let spec = pipeline.tasks[place].spec
       for path in spec.code + spec.inputs + spec.outputs where !Glob.isPattern(path) {
         locations.append(cache.project.location(of: path))
       }
@@ -95,13 +104,20 @@ package final class Planner {
   // MARK: One task
 
   /// A task that was fresh and was not touched: it still is, unless a task before it comes to something else.
-  private func untouched(_ place: Int, _ plan: Plan) -> Plan.Entry {
-    let pending = pipeline.tasks[place].dependencies.filter { !Self.isSettled(plan.entries[$0]) }
+  private func untouched(_ place: Int) -> Plan.Entry {
+    let pending = pending(place)
     var entry = Plan.Entry(
-      pending.isEmpty ? .untouched : .pending(pending.map { pipeline.tasks[$0].spec.id }), isFreshIfUpstreamSame: true)
+      pending.isEmpty ? .untouched : .pending(pending, of: pipeline.tasks), isFreshIfUpstreamSame: true)
     entry.recorded = recorded(place)
     entry.expectedMicroseconds = known?.duration(of: place)
     return entry
+  }
+
+  /// What it depends on and is not fresh.
+  private func pending(_ place: Int) -> [Int] {
+    let dependencies = pipeline.tasks.dependencies(of: place)
+    // Mostly none, and then nothing is allocated.
+    return dependencies.allSatisfy { isSettled[$0] } ? [] : dependencies.filter { !isSettled[$0] }
   }
 
   private func recorded(_ place: Int) -> Surveyor.UpstreamState? {
@@ -110,27 +126,26 @@ package final class Planner {
     }
   }
 
-  private static func isSettled(_ entry: Plan.Entry?) -> Bool { entry?.isFresh ?? false }
-
   private func look(
-    at task: PipelineTask, _ options: DecisionOptions, _ sight: inout Sight, _ plan: Plan
+    at place: Int, _ options: DecisionOptions, _ sight: inout Sight, _ plan: Plan
   ) -> Plan.Entry {
+    let task = pipeline.tasks[place]
     if known != nil {
-      for dependency in task.dependencies where sight.upstream[pipeline.tasks[dependency].spec.id] == nil {
+      for dependency in task.dependencies where sight.upstream[pipeline.tasks.name(dependency)] == nil {
         guard case .untouched? = plan.entries[dependency]?.verdict else { continue }
-        sight.upstream[pipeline.tasks[dependency].spec.id] = recorded(dependency)
+        sight.upstream[pipeline.tasks.name(dependency)] = recorded(dependency)
       }
     }
-    let pending = task.dependencies.filter { !Self.isSettled(plan.entries[$0]) }
+    let pending = pending(place)
     var entry: Plan.Entry
     do throws(PurserError) {
       let assessment = try cache.assess(task.spec, options, sight: sight)
       entry = Plan.Entry(.assessed(assessment))
       entry.isFreshIfUpstreamSame = entry.isFresh
     } catch {
-      let names = pending.map { pipeline.tasks[$0].spec.id }
       // What is missing may well be what those tasks make.
-      entry = Plan.Entry(error.code == .missing && !pending.isEmpty ? .pending(names) : .error(error))
+      entry = Plan.Entry(
+        error.code == .missing && !pending.isEmpty ? .pending(pending, of: pipeline.tasks) : .error(error))
     }
     let record = sight.records[task.spec.id]
     if let result = record?.result, record?.status == .success, record?.invalidation == nil {
@@ -152,9 +167,9 @@ package final class Planner {
     guard pending.allSatisfy({ plan.entries[$0]?.recorded != nil }) else { return false }
     // Put in and taken out again: a copy of what is known of all tasks, for each of them, would be the square of it.
     for dependency in pending {
-      sight.upstream[pipeline.tasks[dependency].spec.id] = plan.entries[dependency]?.recorded
+      sight.upstream[pipeline.tasks.name(dependency)] = plan.entries[dependency]?.recorded
     }
-    defer { for dependency in pending { sight.upstream[pipeline.tasks[dependency].spec.id] = nil } }
+    defer { for dependency in pending { sight.upstream[pipeline.tasks.name(dependency)] = nil } }
     guard let assessment = try? cache.assess(task.spec, options, sight: sight) else { return false }
     if case .fresh = assessment.decision { return true }
     return false
@@ -171,7 +186,7 @@ package final class Planner {
       if !entry.isFresh { plan.expectedMicroseconds += entry.expectedMicroseconds ?? 0 }
       longest[place] = own + behind[place]
       plan.entries[place]?.pathMicroseconds = longest[place]
-      for dependency in pipeline.tasks[place].dependencies where longest[place] > behind[dependency] {
+      for dependency in pipeline.tasks.dependencies(of: place) where longest[place] > behind[dependency] {
         behind[dependency] = longest[place]
         follower[dependency] = place
       }
@@ -188,29 +203,37 @@ package final class Planner {
   /// Below this, planning anew costs less than keeping plans.
   private static let smallest = 50
 
+  package static func keepsPlan(of pipeline: Pipeline) -> Bool { pipeline.tasks.count >= smallest }
+
   /// Keeps what is fresh for the next plan, where nobody else wrote to the store meanwhile.
   ///
   /// - Parameter isFresh: whether a task of the plan was fresh, and still is.
   package func keep(_ plan: Plan, isFresh: (Int) -> Bool) {
-    guard let keeping, let mark, pipeline.tasks.count >= Self.smallest, !plan.entries.contains(where: { $0 == nil })
-    else { return }
+    guard let keeping, let mark, Self.keepsPlan(of: pipeline), plan.entries.allSatisfy({ $0 != nil }) else { return }
+    let changes = known.map { self.changes(to: $0, plan, isFresh) }
     let store = cache.records
-    if let known, known.mark == store.mark(), plan.entries.indices.allSatisfy({ known.isCovered($0) == isFresh($0) }) {
-      return
-    }
-    guard store.hasOnlyOwnWrites(since: mark) else { return }
-    var current = store.mark()
-    if current == nil {
-      // Until the times of what was just written can be told from those of the next change.
-      usleep(25_000)
-      current = store.mark()
-    }
-    guard let current, store.hasOnlyOwnWrites(since: mark) else { return }
-    let entries = plan.entries.indices.map { place -> PlanCache.Entry? in
-      guard isFresh(place) else { return nil }
-      return entry(for: place, plan)
-    }
+    if let known, changes?.isEmpty == true, known.mark == store.mark() { return }
+    guard store.hasOnlyOwnWrites(since: mark), let current = store.settledMark(), store.hasOnlyOwnWrites(since: mark)
+    else { return }
+    if let known, let changes, known.save(changes, at: keeping.path, mark: current) { return }
+    let entries = plan.entries.indices.map { isFresh($0) ? entry(for: $0, plan) : nil }
     PlanCache.save(entries, at: keeping.path, key: keeping.key, mark: current)
+  }
+
+  /// What is to be kept otherwise than it is.
+  private func changes(
+    to known: PlanCache, _ plan: Plan, _ isFresh: (Int) -> Bool
+  ) -> [(task: Int, entry: PlanCache.Entry?)] {
+    plan.entries.indices.compactMap { place in
+      if isFresh(place), isTakenOver(place, plan) { return nil }
+      let entry = isFresh(place) ? entry(for: place, plan) : nil
+      return entry == nil && !known.isCovered(place) ? nil : (place, entry)
+    }
+  }
+
+  /// Whether what is known of a task is what the kept plan says.
+  private func isTakenOver(_ place: Int, _ plan: Plan) -> Bool {
+    known?.isCovered(place) == true && plan.entries[place]?.assessment == nil
   }
 
   /// Whether programs are looked for inside the project.
@@ -233,28 +256,40 @@ package final class Planner {
       dataVersion: state.outputDataVersion, files: files)
   }
 
-  /// Whether no file of a task was touched since it was planned, and nobody has invalidated it; `false` where that takes
-  /// more than a look at each.
-  func isStillUntouched(_ place: Int, _ plan: Plan) -> Bool {
-    guard let files = files(of: place, plan), isStillValid(place) else { return false }
+  /// Those of some tasks of which no file was touched since they were planned, and which nobody has invalidated; without
+  /// those where that takes more than a look at each file.
+  func stillUntouched(_ places: [Int], _ plan: Plan) -> [Int] {
+    var found = places.filter { !isTakenOver($0, plan) && isStillUntouched($0, plan) }
+    if let known {
+      let rest = places.filter { isTakenOver($0, plan) }
+      let areUntouched = known.areUntouched(rest, root: cache.project.root, workers: cache.hasher.workers)
+      found += zip(rest, areUntouched).lazy.filter(\.1).map(\.0)
+    }
+    return stillValid(found)
+  }
+
+  private func isStillUntouched(_ place: Int, _ plan: Plan) -> Bool {
+    guard let files = files(of: place, plan) else { return false }
     return files.allSatisfy { path, identity in
       (try? FileIdentity.of(path: cache.project.location(of: path), followLinks: false)) == identity
     }
   }
 
-  /// Whether nobody has invalidated a task since it was planned. Where only this run wrote to the store, nobody has.
-  private func isStillValid(_ place: Int) -> Bool {
+  /// Those that nobody has invalidated since they were planned. Where only this run wrote to the store, nobody has.
+  private func stillValid(_ places: [Int]) -> [Int] {
     let isKnown = cache.invalidations.load(ordering: .acquiring) == invalidations
-    if isKnown, let mark, cache.records.hasOnlyOwnWrites(since: mark) { return true }
-    let record = try? cache.records.records(for: [cache.key(pipeline.tasks[place].spec.id)])[0]
-    return record.map { $0.invalidation == nil } ?? false
+    if isKnown, let mark, cache.records.hasOnlyOwnWrites(since: mark) { return places }
+    guard let records = try? cache.records.records(for: places.map { cache.key(pipeline.tasks.name($0)) }) else {
+      return []
+    }
+    return zip(places, records).filter { $1.map { $0.invalidation == nil } ?? false }.map(\.0)
   }
 
   /// What the files of a task were when it was planned; `nil` for one that depends on more than files.
   private func files(
     of place: Int, _ plan: Plan
   ) -> [(path: ByteString, identity: FileIdentity)]? {
-    if let known, known.isCovered(place), plan.entries[place]?.assessment == nil { return known.identities(of: place) }
+    if isTakenOver(place, plan) { return known?.identities(of: place) }
     let spec = pipeline.tasks[place].spec
     var files: [(path: ByteString, identity: FileIdentity)] = []
     guard spec.tools.isEmpty, spec.environment.isEmpty, !spec.readsStandardInput, let program = spec.command.first

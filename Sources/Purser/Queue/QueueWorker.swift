@@ -296,8 +296,10 @@ package final class QueueWorker {
 extension RunSummary {
   /// What went wrong first.
   fileprivate func failure(of pipeline: Pipeline) -> (message: String, exitCode: Int32)? {
-    for (task, ending) in zip(pipeline.tasks, endings) {
-      if case .failed(let why, let code, _)? = ending { return ("task '\(task.spec.id)' failed: \(why)", code) }
+    for (place, ending) in endings.enumerated() {
+      if case .failed(let why, let code, _)? = ending {
+        return ("task '\(pipeline.tasks.name(place))' failed: \(why)", code)
+      }
     }
     return nil
   }

@@ -113,7 +113,7 @@ extension Pipeline {
   /// A pipeline of one task; what it comes after stands in the records.
   fileprivate init(alone task: PipelineTask, _ cache: TaskCache) throws(PurserError) {
     self.init(
-      graph: cache.project.pipeline, fileName: "", dialect: .purser, tasks: [task], config: .emptyObject,
-      scratch: Self.scratch(of: cache.project, cache.environment), places: [task.spec.id: 0])
+      graph: cache.project.pipeline, fileName: "", dialect: .purser, tasks: PipelineTasks([task], [task.spec.id: 0]),
+      config: .emptyObject, scratch: Self.scratch(of: cache.project, cache.environment))
   }
 }

@@ -1,0 +1,102 @@
+import CLinux
+import Glibc
+import PurserHashing
+import PurserModel
+
+/// A file of the store's folder that is derived from others, and replaced as a whole.
+///
+/// It begins with eight bytes that name its format and a checksum over all that follows (u64, little-endian).
+enum StateFile {
+  /// The format's name, as the bytes that a file begins with.
+  enum Format: UInt64, CaseIterable {
+    /// See ``PlanCache``.
+    case plan = 0x4e41_4c50_5352_5550
+    /// See ``KeptGraph``.
+    case graph = 0x4850_5247_5352_5550
+  }
+
+  /// Where the content begins.
+  static let headerSize = 16
+
+  /// The whole file, to be deallocated by the caller; `nil` where there is none, or none of that format, or a damaged one.
+  static func read(_ path: ByteString, _ format: Format) -> UnsafeRawBufferPointer? {
+    guard let bytes = try? content(of: path) else { return nil }
+    if isWhole(bytes), UInt64(littleEndian: bytes.load(as: UInt64.self)) == format.rawValue { return bytes }
+    bytes.deallocate()
+    return nil
+  }
+
+  /// Whether a file is none of these formats, of whatever version, or damaged; not so for one that is not there.
+  static func isDamaged(_ path: ByteString) -> Bool {
+    do {
+      guard let bytes = try content(of: path) else { return false }
+      defer { bytes.deallocate() }
+      return !isWhole(bytes) || Format(rawValue: UInt64(littleEndian: bytes.load(as: UInt64.self))) == nil
+    } catch {
+      return true
+    }
+  }
+
+  private struct Unreadable: Error {}
+
+  /// `nil` for a file that cannot be opened.
+  private static func content(of path: ByteString) throws(Unreadable) -> UnsafeRawBufferPointer? {
+    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var info = stat()
+    guard fstat(descriptor, &info) == 0, info.st_size >= headerSize, info.st_size < 1 << 31 else { throw Unreadable() }
+    let size = Int(info.st_size)
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
+    guard Glibc.read(descriptor, bytes.baseAddress, size) == size else {
+      bytes.deallocate()
+      throw Unreadable()
+    }
+    return UnsafeRawBufferPointer(bytes)
+  }
+
+  private static func isWhole(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    UInt64(littleEndian: bytes.load(fromByteOffset: 8, as: UInt64.self))
+      == checksum(UnsafeRawBufferPointer(rebasing: bytes[headerSize...]))
+  }
+
+  /// Told apart from a damaged file, not from a forged one.
+  static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    var sum: UInt64 = 0x9e37_79b9_7f4a_7c15
+    var offset = 0
+    while offset + 8 <= bytes.count {
+      sum =
+        (sum ^ UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))) &* 0x100_0000_01b3
+      sum ^= sum >> 29
+      offset += 8
+    }
+    while offset < bytes.count {
+      sum = (sum ^ UInt64(bytes[offset])) &* 0x100_0000_01b3
+      offset += 1
+    }
+    return sum
+  }
+
+  /// Writes a file of a format. Failing costs time later, nothing else.
+  static func replace(_ path: ByteString, _ format: Format, with body: [UInt8]) {
+    var whole = ByteWriter()
+    whole.append(littleEndian: format.rawValue)
+    whole.append(littleEndian: body.withUnsafeBytes { checksum($0) })
+    whole.append(body)
+    replace(path, in: path.parentPath, with: whole.bytes)
+  }
+
+  /// Failing costs time later, nothing else. Where there is no store yet, none is made for this.
+  static func replace(_ path: ByteString, in store: ByteString, with bytes: [UInt8]) {
+    var unique: UInt64 = 0
+    _ = purser_random(&unique, MemoryLayout.size(ofValue: unique))
+    let folder = store.appending(path: "tmp")
+    let temporary = folder.appending(path: path.lastPathComponent + ByteString("-" + String(unique, radix: 16)))
+    let descriptor = temporary.withCString { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600) }
+    guard descriptor >= 0 else { return }
+    let isWritten = (try? TemporaryFile.write(bytes, to: descriptor)) != nil
+    close(descriptor)
+    let isKept = isWritten && temporary.withCString { from in path.withCString { rename(from, $0) == 0 } }
+    if !isKept { _ = temporary.withCString { unlink($0) } }
+  }
+}
