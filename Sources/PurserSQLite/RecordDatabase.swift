@@ -202,7 +202,7 @@ final class RecordDatabase {
       return connection
     }
     writer = connection
-    log = isDurable ? try WriteAheadLog(at: databasePath + "-wal") : nil
+    try openLog()
     reader = nil
     var info = stat()
     writerFile = stat(databasePath, &info) == 0 ? UInt64(info.st_ino) : nil
@@ -296,9 +296,16 @@ final class RecordDatabase {
   /// Nothing has to be held meanwhile, so that others commit while the disk takes its time. They see what is not durable
   /// yet, but it stands before their own commits in the log: syncing those syncs it too.
   func logToSync() throws(StoreError) -> WriteAheadLog? {
-    guard writer != nil, let log else { return nil }
+    guard writer != nil, !isInMemory else { return nil }
     try requireFile()
+    if log == nil { try openLog() }
     return log
+  }
+
+  /// SQLite may make the log only when it writes to it.
+  private func openLog() throws(StoreError) {
+    let path = databasePath + "-wal"
+    log = isDurable && access(path, F_OK) == 0 ? try WriteAheadLog(at: path) : nil
   }
 
   /// Moves a log that has become long into the database.
