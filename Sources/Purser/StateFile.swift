@@ -78,12 +78,15 @@ enum StateFile {
   }
 
   /// Writes a file of a format. Failing costs time later, nothing else.
-  static func replace(_ path: ByteString, _ format: Format, with body: [UInt8]) {
-    var whole = ByteWriter()
-    whole.append(littleEndian: format.rawValue)
-    whole.append(littleEndian: body.withUnsafeBytes { checksum($0) })
-    whole.append(body)
-    replace(path, in: path.parentPath, with: whole.bytes)
+  ///
+  /// - Parameter bytes: the whole file; what it begins with is put in here.
+  static func replace(_ path: ByteString, _ format: Format, with bytes: consuming [UInt8]) {
+    let sum = bytes.withUnsafeBytes { Self.checksum(UnsafeRawBufferPointer(rebasing: $0[headerSize...])) }
+    bytes.withUnsafeMutableBytes { bytes in
+      bytes.storeBytes(of: format.rawValue.littleEndian, as: UInt64.self)
+      bytes.storeBytes(of: sum.littleEndian, toByteOffset: 8, as: UInt64.self)
+    }
+    replace(path, in: path.parentPath, with: bytes)
   }
 
   /// Failing costs time later, nothing else. Where there is no store yet, none is made for this.

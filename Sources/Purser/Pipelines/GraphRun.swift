@@ -202,9 +202,9 @@ package final class GraphRun {
     defer { isPreparing = false }
     // What is fresh by the plan, and all of whose dependencies are, needs no second look: nothing ran meanwhile.
     for place in tasks.indices {
-      guard let entry = plan.entries[place], endings[place] == nil, waiting[place] == 0, entry.isFresh else { continue }
+      guard plan.entries[place]?.isFresh == true, endings[place] == nil, waiting[place] == 0 else { continue }
       if options.subset != nil, tasks[place].spec.mapping != nil { continue }
-      end(place, .fresh(savedMicroseconds: entry.expectedMicroseconds ?? 0))
+      end(place, .fresh(savedMicroseconds: plan.entries[place]?.expectedMicroseconds ?? 0))
     }
     for place in tasks.indices where plan.entries[place] != nil && endings[place] == nil && waiting[place] == 0 {
       ready.add(self.place(place))
@@ -240,7 +240,8 @@ package final class GraphRun {
     running += 1
     let task = pipeline.tasks[place]
     tries[place, default: 0] += 1
-    recorder?.begins(place, endings: endings, report)
+    // While the task is under way already; that it is over is known only later.
+    defer { recorder?.begins(place, endings: endings, report) }
     let (worker, mailbox) = (worker, mailbox)
     guard task.spec.mapping != nil else {
       pool.submit { mailbox.post(worker.carryOut(task).map { .ended(place, $0) } ?? .held(place)) }
@@ -405,7 +406,9 @@ package final class GraphRun {
 
   /// Early cutoff without a decision: all that it depends on came to what it was.
   private func isFreshByNow(_ place: Int) -> Bool {
-    guard let entry = plan.entries[place], !entry.isFresh, entry.isFreshIfUpstreamSame else { return false }
+    guard plan.entries[place]?.isFreshIfUpstreamSame == true, plan.entries[place]?.isFresh == false else {
+      return false
+    }
     return !options.isForced && (options.subset == nil || pipeline.tasks[place].spec.mapping == nil)
       && pipeline.tasks.dependencies(of: place).allSatisfy { isUnchanged[$0] }
   }

@@ -165,6 +165,7 @@ package final class KeptGraph: @unchecked Sendable {
     settings.graphs = [GraphDefinition(name: graph.name, nodes: [], config: graph.config, mark: graph.mark)]
     let head = settings.encoded
     var body = ByteWriter()
+    body.append(Array(repeating: 0, count: StateFile.headerSize))
     for number in [Int(version), tasks.count, count, head.count, names.bytes.count, members.bytes.count] {
       body.append(littleEndian: UInt32(number))
     }

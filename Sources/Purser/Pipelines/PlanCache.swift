@@ -266,7 +266,7 @@ package final class PlanCache {
       set(record.bytes, at: start)
     }
     set(mark.bytes, at: markStart)
-    StateFile.replace(path, .plan, with: Array(copy[StateFile.headerSize...]))
+    StateFile.replace(path, .plan, with: copy)
     return true
   }
 
@@ -308,6 +308,7 @@ package final class PlanCache {
     }
     strings.append(0)
     var body = ByteWriter()
+    body.append(Array(repeating: 0, count: StateFile.headerSize))
     for number in [version, UInt32(entries.count), fileCount, linkCount] {
       body.append(littleEndian: number)
     }

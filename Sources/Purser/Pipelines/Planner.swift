@@ -181,9 +181,10 @@ package final class Planner {
     var follower = Array(repeating: -1, count: plan.entries.count)
     var behind = longest
     for place in plan.entries.indices.reversed() {
-      guard let entry = plan.entries[place] else { continue }
-      let own = entry.isFresh ? 0 : entry.expectedMicroseconds ?? Self.unknownDuration
-      if !entry.isFresh { plan.expectedMicroseconds += entry.expectedMicroseconds ?? 0 }
+      guard plan.entries[place] != nil else { continue }
+      let expected = plan.entries[place]?.expectedMicroseconds
+      let own = isSettled[place] ? 0 : expected ?? Self.unknownDuration
+      if !isSettled[place] { plan.expectedMicroseconds += expected ?? 0 }
       longest[place] = own + behind[place]
       plan.entries[place]?.pathMicroseconds = longest[place]
       for dependency in pipeline.tasks.dependencies(of: place) where longest[place] > behind[dependency] {
