@@ -202,7 +202,9 @@ final class RecordDatabase {
       return connection
     }
     writer = connection
-    try openLog()
+    // SQLite may make it only when it writes to it.
+    let hasLog = access(databasePath + "-wal", F_OK) == 0
+    log = isDurable && hasLog ? try WriteAheadLog(at: databasePath + "-wal") : nil
     reader = nil
     var info = stat()
     writerFile = stat(databasePath, &info) == 0 ? UInt64(info.st_ino) : nil
@@ -298,14 +300,8 @@ final class RecordDatabase {
   func logToSync() throws(StoreError) -> WriteAheadLog? {
     guard writer != nil, !isInMemory else { return nil }
     try requireFile()
-    if log == nil { try openLog() }
+    if log == nil, isDurable { log = try WriteAheadLog(at: databasePath + "-wal") }
     return log
-  }
-
-  /// SQLite may make the log only when it writes to it.
-  private func openLog() throws(StoreError) {
-    let path = databasePath + "-wal"
-    log = isDurable && access(path, F_OK) == 0 ? try WriteAheadLog(at: path) : nil
   }
 
   /// Moves a log that has become long into the database.
