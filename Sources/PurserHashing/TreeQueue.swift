@@ -29,7 +29,8 @@ final class TreeQueue<Task>: @unchecked Sendable {
     guard !new.isEmpty else { return }
     pthread_mutex_lock(mutex)
     tasks += new
-    if isHungry { pthread_cond_broadcast(changed) }
+    // Whoever wakes can do any of it.
+    if isHungry { if new.count == 1 { pthread_cond_signal(changed) } else { pthread_cond_broadcast(changed) } }
     pthread_mutex_unlock(mutex)
   }
 

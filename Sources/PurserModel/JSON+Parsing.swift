@@ -137,6 +137,7 @@ struct JSONParser {
 
   mutating func parseString() throws(JSONError) -> String {
     offset += 1
+    if let text = takePlainString() { return text }
     var text: [UInt8] = []
     while let byte = next {
       offset += 1
@@ -150,6 +151,21 @@ struct JSONParser {
       }
     }
     throw error("the string does not end")
+  }
+
+  /// What follows up to the quote, if that is ASCII without escapes, as nearly every string is; else nothing is taken.
+  private mutating func takePlainString() -> String? {
+    let text = bytes.withUnsafeBufferPointer { bytes -> String? in
+      var end = offset
+      while end < bytes.count, bytes[end] != UInt8(ascii: "\"") {
+        guard (0x20..<0x80).contains(bytes[end]), bytes[end] != UInt8(ascii: "\\") else { return nil }
+        end += 1
+      }
+      guard end < bytes.count else { return nil }
+      return String(decoding: UnsafeBufferPointer(rebasing: bytes[offset..<end]), as: UTF8.self)
+    }
+    if let text { offset += text.utf8.count + 1 }
+    return text
   }
 
   private mutating func parseEscape(into text: inout [UInt8]) throws(JSONError) {
