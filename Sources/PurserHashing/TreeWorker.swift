@@ -16,6 +16,8 @@ final class TreeWorker {
   private var collected = TreeWalk.Collected()
   /// Called when there is work for one more thread; `false` if that was the last.
   var whenBusy: (() -> Bool)?
+  /// How many threads it was called for.
+  private var helpers = 0
   private var looked = 0
   private var missed = 0
   private var missesInARow = 0
@@ -63,10 +65,13 @@ final class TreeWorker {
   }
 
   /// Has another thread started. That costs 25 µs: worth it after 16 files to read, or 256 to look at, when there is work
-  /// that nobody has begun.
+  /// that nobody has begun. Where files are read, more threads than processors take a tenth longer.
   private func callForHelp(_ rest: Int) {
-    guard let whenBusy, looked >= 256 || missed >= 16, rest >= Self.batch || walk.queue.hasTasks else { return }
+    guard let whenBusy, looked >= 256 || missed >= 16, rest >= Self.batch || walk.queue.hasTasks,
+      missesInARow < 8 || helpers < walk.hasher.workers - 1
+    else { return }
     (looked, missed) = (0, 0)
+    helpers += 1
     if !whenBusy() { self.whenBusy = nil }
   }
 
