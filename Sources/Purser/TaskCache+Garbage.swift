@@ -38,8 +38,8 @@ package struct GarbageOptions: Sendable {
 extension TaskCache {
   /// So many backups stay.
   private static let keptBackups = 3
-  /// A cache of what files hold that has grown beyond this begins anew.
-  private static let largestCache = 64 << 20
+  /// A cache of what files hold that has grown beyond this begins anew: room for those of three million.
+  private static let largestCache = 256 << 20
 
   /// Forgets results older than `age` that no record holds on to, and removes the contents that nothing names. Safe
   /// beside running tasks: a file written to within the last hour stays.

@@ -157,8 +157,8 @@ package final class GraphRun {
     prepare()
     while true {
       startWhatCan()
-      // While this many wait to be recorded, there are as many others that need the places.
-      cache.records.expect(writers: (running - options.jobs) * 2 / 3)
+      // While so many wait to be recorded, there are enough others for the places.
+      cache.records.expect(writers: mapped.isEmpty ? (running - options.jobs) * 2 / 3 : 0)
       guard running > 0 || !delayed.isEmpty else { break }
       wait(watch)
       if let signal = watch?.signal ?? (cancellation?.isRequested == true ? SIGTERM : nil), interruption == nil {
@@ -216,8 +216,12 @@ package final class GraphRun {
       priority: pipeline.tasks[place].priority, path: plan.entries[place]?.pathMicroseconds ?? 0, place: place)
   }
 
+  /// Bundles of items hold their places while they are recorded, and take part in no company: tasks are not made ready
+  /// beside them.
+  private var limit: Int { options.jobs + (mapped.isEmpty ? worker.places.ahead : 0) }
+
   private func startWhatCan() {
-    while running < options.jobs + worker.places.ahead {
+    while running < limit {
       let task = isStopping ? nil : ready.first
       let map = mapped.keys.filter(hasBundle).map(place).max()
       if let map, task.map({ $0 < map }) ?? true {
