@@ -5,7 +5,8 @@ import PurserModel
 
 /// A file of the store's folder that is derived from others, and replaced as a whole.
 ///
-/// It begins with eight bytes that name its format and a checksum over all that follows (u64, little-endian).
+/// It begins with eight bytes that name its format and a checksum over all that follows (u64); then its version and five
+/// numbers of its own (u32 each), and the key of what it holds for. Integers are little-endian.
 enum StateFile {
   /// The format's name, as the bytes that a file begins with.
   enum Format: UInt64, CaseIterable {
@@ -15,15 +16,30 @@ enum StateFile {
     case graph = 0x4850_5247_5352_5550
   }
 
-  /// Where the content begins.
+  /// Where what the checksum is over begins.
   static let headerSize = 16
+  /// Where the content begins, after the key.
+  static let contentStart = 72
 
-  /// The whole file, to be deallocated by the caller; `nil` where there is none, or none of that format, or a damaged one.
-  static func read(_ path: ByteString, _ format: Format) -> UnsafeRawBufferPointer? {
+  /// The whole file, to be deallocated by the caller; `nil` where there is none, or none of that format and version, or a
+  /// damaged one, or one that holds for something else.
+  static func read(
+    _ path: ByteString, _ format: Format, version: UInt32, key: Digest
+  ) -> UnsafeRawBufferPointer? {
     guard let bytes = try? content(of: path) else { return nil }
-    if isWhole(bytes), UInt64(littleEndian: bytes.load(as: UInt64.self)) == format.rawValue { return bytes }
+    if isWhole(bytes), UInt64(littleEndian: bytes.load(as: UInt64.self)) == format.rawValue,
+      bytes.count >= contentStart, number(in: bytes, at: headerSize) == version,
+      Digest(bytes: UnsafeRawBufferPointer(rebasing: bytes[40..<contentStart])) == key
+    {
+      return bytes
+    }
     bytes.deallocate()
     return nil
+  }
+
+  /// One of the numbers (u32); `offset` is a multiple of four.
+  static func number(in bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
+    Int(UInt32(littleEndian: bytes.load(fromByteOffset: offset, as: UInt32.self)))
   }
 
   /// Whether a file is none of these formats, of whatever version, or damaged; not so for one that is not there.

@@ -30,6 +30,8 @@ final class RecordDatabase {
   /// The number of the file that `writer` has open.
   private var writerFile: UInt64?
   private var gate: WriterGate?
+  /// What `writer` is set to; `nil` before it was set.
+  private var isSynchronous: Bool?
   /// The log that `writer` writes to.
   var log: WriteAheadLog?
   private var appends = 0
@@ -169,6 +171,7 @@ final class RecordDatabase {
   private func writing() throws(StoreError) -> Connection {
     if let writer { return writer }
     snapshot = nil
+    isSynchronous = nil
     if isInMemory {
       let connection = try Connection(path: databasePath, mode: .readWrite)
       try connection.execute("PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY")
@@ -194,11 +197,9 @@ final class RecordDatabase {
         """)
       chmod(databasePath, 0o600)
       if version < Migration.current {
-        try connection.execute("PRAGMA synchronous = FULL")
+        try setSynchronous(connection, durable: true)
         try Migrator(connection: connection).migrate(now: now())
       }
-      // Commits are made durable here, not by SQLite: see `logToSync`.
-      try connection.execute("PRAGMA synchronous = NORMAL")
       return connection
     }
     writer = connection
@@ -231,10 +232,15 @@ final class RecordDatabase {
     return result
   }
 
-  /// One write transaction within the gate. It survives a killed process, but no power cut before the log was synced:
-  /// after one that is `durable`, the caller does that (``logToSync()``) before it tells anybody. The others are for
-  /// leases, which mean nothing after a boot, and for what moves within the store. One that `appends` is likely to be
-  /// followed by others at once.
+  private func setSynchronous(_ connection: Connection, durable: Bool) throws(StoreError) {
+    guard isSynchronous != durable else { return }
+    try connection.execute(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL")
+    isSynchronous = durable
+  }
+
+  /// One write transaction within the gate. A transaction that is not `durable` survives a killed process but perhaps
+  /// not a power cut: enough for leases, which mean nothing after a boot, and for what moves within the store. One that
+  /// `appends` is likely to be followed by others at once.
   func write<Result>(
     durable: Bool = true, appends isAppend: Bool = false, _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
@@ -242,6 +248,7 @@ final class RecordDatabase {
     let known = gate?.lastGeneration ?? 0
     return try holdGate { generation throws(StoreError) in
       if generation != known { connection.interned = InternedRows() }
+      try setSynchronous(connection, durable: durable && isDurable)
       try connection.run("BEGIN IMMEDIATE", [])
       do throws(StoreError) {
         let result = try body(connection)
@@ -293,10 +300,8 @@ final class RecordDatabase {
       "the record store '\(databasePath)' was removed or replaced while it was in use; what was recorded since is lost")
   }
 
-  /// The log, for whoever makes durable what was committed; `nil` if there is nothing to be done.
-  ///
-  /// Nothing has to be held meanwhile, so that others commit while the disk takes its time. They see what is not durable
-  /// yet, but it stands before their own commits in the log: syncing those syncs it too.
+  /// The log that holds what was committed without being made durable; `nil` if there is nothing to be done. Nothing has
+  /// to be held while it is synced.
   func logToSync() throws(StoreError) -> WriteAheadLog? {
     guard writer != nil, !isInMemory else { return nil }
     try requireFile()

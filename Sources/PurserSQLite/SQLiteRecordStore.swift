@@ -41,12 +41,7 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   func write<Result: Sendable>(
     durable: Bool = true, appends: Bool = false, _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
-    let (result, log) = try locked { database throws(StoreError) in
-      let result = try database.write(durable: durable, appends: appends, body)
-      return (result, durable ? try database.logToSync() : nil)
-    }
-    try log?.sync()
-    return result
+    try locked { database throws(StoreError) in try database.write(durable: durable, appends: appends, body) }
   }
 
   /// As ``write(durable:appends:_:)``, in one transaction with those of other threads that come meanwhile: beginning and
@@ -74,25 +69,17 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
     let shared = Swift.Result { () throws(StoreError) in
       try locked { database throws(StoreError) in
         requests = take()
-        let isDurable = requests.contains(where: \.isDurable)
-        try database.write(durable: isDurable, appends: requests.allSatisfy(\.isAppend)) {
-          connection throws(StoreError) in
+        try database.write(
+          durable: requests.contains(where: \.isDurable), appends: requests.allSatisfy(\.isAppend)
+        ) { connection throws(StoreError) in
           hasBegun = true
           for request in requests { try request.body(connection) }
         }
-        return isDurable ? try database.logToSync() : nil
       }
     }
-    switch shared {
-    case .success(let log):
-      // For the others it is enough that it is committed.
-      let synced = Swift.Result<Void, StoreError> { () throws(StoreError) -> Void in try log?.sync() }
-      return requests.map { $0.isDurable ? synced : .success(()) }
-    case .failure(let error):
-      // A gate that is shut is shut for all.
-      guard requests.count > 1, hasBegun else { return requests.map { _ in .failure(error) } }
-      return requests.flatMap { request in commit { [request] } }
-    }
+    // A gate that is shut is shut for all.
+    guard case .failure = shared, requests.count > 1, hasBegun else { return requests.map { _ in shared } }
+    return requests.flatMap { request in commit { [request] } }
   }
 
   /// What several threads' writes come to in one transaction.

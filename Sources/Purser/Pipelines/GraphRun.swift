@@ -64,33 +64,6 @@ package final class GraphRun {
   private var hasRunAnything = false
   private var recorder: ExecutionRecorder?
 
-  /// The tasks behind each task.
-  private struct Dependents {
-    private var starts: [Int] = [0]
-    private var places: [Int] = []
-
-    init() {}
-
-    /// Those of the tasks that are asked for.
-    init(_ tasks: PipelineTasks, _ plan: Plan) {
-      starts = Array(repeating: 0, count: tasks.count + 1)
-      for place in tasks.indices where plan.entries[place] != nil {
-        for dependency in tasks.dependencies(of: place) { starts[dependency + 1] += 1 }
-      }
-      for place in tasks.indices { starts[place + 1] += starts[place] }
-      places = Array(repeating: 0, count: starts[tasks.count])
-      var next = starts
-      for place in tasks.indices where plan.entries[place] != nil {
-        for dependency in tasks.dependencies(of: place) {
-          places[next[dependency]] = place
-          next[dependency] += 1
-        }
-      }
-    }
-
-    subscript(place: Int) -> ArraySlice<Int> { places[starts[place]..<starts[place + 1]] }
-  }
-
   /// A mapped task under way.
   private struct MappedProgress {
     var run: MappedRun

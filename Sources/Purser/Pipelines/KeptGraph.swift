@@ -33,8 +33,8 @@ package final class KeptGraph: @unchecked Sendable {
 
   /// Reads a kept graph; `nil` where there is none, or it is damaged, or of another key. O(tasks + dependencies).
   package init?(at place: PlanCache.Place) {
-    guard let bytes = StateFile.read(place.graphPath, .graph) else { return nil }
-    guard let parts = Parts(bytes, place.key), let graph = parts.file.graphs.first else {
+    guard let bytes = StateFile.read(place.graphPath, .graph, version: Self.version, key: place.key) else { return nil }
+    guard let parts = Parts(bytes), let graph = parts.file.graphs.first else {
       bytes.deallocate()
       return nil
     }
@@ -74,9 +74,7 @@ package final class KeptGraph: @unchecked Sendable {
       }
     }
 
-    private func offset(_ index: Int) -> Int {
-      Int(UInt32(littleEndian: offsets.load(fromByteOffset: index * 4, as: UInt32.self)))
-    }
+    private func offset(_ index: Int) -> Int { StateFile.number(in: offsets, at: index * 4) }
 
     subscript(index: Int) -> UnsafeRawBufferPointer {
       UnsafeRawBufferPointer(rebasing: content[offset(index)..<offset(index + 1)])
@@ -91,20 +89,15 @@ package final class KeptGraph: @unchecked Sendable {
     let names: Table
     let members: Table
 
-    init?(_ bytes: UnsafeRawBufferPointer, _ key: Digest) {
-      func number(_ offset: Int) -> Int {
-        Int(UInt32(littleEndian: bytes.load(fromByteOffset: offset, as: UInt32.self)))
-      }
-      guard bytes.count >= 72, number(16) == KeptGraph.version,
-        Digest(bytes: UnsafeRawBufferPointer(rebasing: bytes[40..<72])) == key
-      else { return nil }
+    init?(_ bytes: UnsafeRawBufferPointer) {
+      func number(_ offset: Int) -> Int { StateFile.number(in: bytes, at: offset) }
       taskCount = number(20)
       let lengths = [
         number(28), (taskCount + 1) * 4, number(24) * 4, (taskCount + 1) * 4, number(32), (taskCount + 1) * 4,
         number(36),
       ]
-      guard 72 + lengths.reduce(0, { $0 + ($1 + 7) / 8 * 8 }) == bytes.count else { return nil }
-      var end = 72
+      guard StateFile.contentStart + lengths.reduce(0, { $0 + ($1 + 7) / 8 * 8 }) == bytes.count else { return nil }
+      var end = StateFile.contentStart
       let parts = lengths.map { length in
         defer { end += (length + 7) / 8 * 8 }
         return UnsafeRawBufferPointer(rebasing: bytes[end..<end + length])

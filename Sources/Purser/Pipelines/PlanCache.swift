@@ -62,8 +62,8 @@ package final class PlanCache {
 
   /// Reads a kept plan; `nil` where there is none, or it is damaged, or of another key.
   package init?(at path: ByteString, key: Digest) {
-    guard let bytes = StateFile.read(path, .plan) else { return nil }
-    guard let header = Header(bytes, key) else {
+    guard let bytes = StateFile.read(path, .plan, version: Self.version, key: key) else { return nil }
+    guard let header = Header(bytes) else {
       bytes.deallocate()
       return nil
     }
@@ -86,14 +86,9 @@ package final class PlanCache {
     var links: Range<Int>
     var strings: Range<Int>
 
-    init?(_ bytes: UnsafeRawBufferPointer, _ key: Digest) {
-      func number(_ offset: Int) -> Int {
-        Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-      }
-      guard bytes.count >= 72, number(16) == PlanCache.version,
-        Digest(bytes: UnsafeRawBufferPointer(rebasing: bytes[40..<72])) == key
-      else { return nil }
-      var end = 72
+    init?(_ bytes: UnsafeRawBufferPointer) {
+      func number(_ offset: Int) -> Int { StateFile.number(in: bytes, at: offset) }
+      var end = StateFile.contentStart
       func take(_ count: Int) -> Range<Int> {
         let range = end..<end + count
         end += (count + 7) / 8 * 8
@@ -150,9 +145,7 @@ package final class PlanCache {
   /// What running all the tasks took, in microseconds.
   package var savedMicroseconds: Int64 { (0..<taskCount).reduce(0) { $0 + duration(of: $1) } }
 
-  private func number(_ offset: Int) -> Int {
-    Int(UInt32(littleEndian: bytes.load(fromByteOffset: offset, as: UInt32.self)))
-  }
+  private func number(_ offset: Int) -> Int { StateFile.number(in: bytes, at: offset) }
 
   private func base(_ task: Int) -> Int { tasks.lowerBound + task * Self.taskSize }
 
