@@ -70,6 +70,8 @@ static const int quiet[QUIET] = {SIGPIPE, SIGXFSZ, SIGCHLD};
 static struct sigaction passed_before[PASSED], jobs_before[JOBS], quiet_before[QUIET];
 // When one of `passed_on` came last that was no echo; 0 for never.
 static _Atomic int64_t came[PASSED];
+// How many threads are within the handler.
+static atomic_int handling;
 
 static bool is_echo(int number) {
   struct timespec time;
@@ -88,6 +90,7 @@ static bool is_echo(int number) {
 static void on_signal(int number, siginfo_t *info, void *context) {
   (void)context;
   int saved = errno;
+  atomic_fetch_add(&handling, 1);
   bool of_jobs = number == SIGTSTP || number == SIGCONT;
   struct cspawn_signal signal = {.number = number, .origin = info->si_code, .is_echo = is_echo(number)};
   int end = atomic_load(&used);
@@ -106,6 +109,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     // Stopping is done once for the whole process.
     if (number == SIGTSTP) break;
   }
+  atomic_fetch_sub(&handling, 1);
   errno = saved;
 }
 
@@ -239,6 +243,16 @@ void cspawn_signals_leave(void) {
   sigset_t caught;
   fill_with_caught(&caught);
   pthread_sigmask(SIG_BLOCK, &caught, NULL);
+}
+
+void cspawn_signals_collect(void) {
+  sigset_t caught, before;
+  fill_with_caught(&caught);
+  // A signal to the process waits for the thread that the kernel chose, which may not have run since. To unblock it
+  // here is to take it here.
+  pthread_sigmask(SIG_BLOCK, &caught, &before);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  for (int patience = SETTLE_MILLISECONDS; atomic_load(&handling) > 0 && patience > 0; patience--) poll(NULL, 0, 1);
 }
 
 int cspawn_signals_descriptor(int slot) { return slots[slot].pipe[0]; }

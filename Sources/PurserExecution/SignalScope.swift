@@ -34,6 +34,11 @@ struct SignalScope: ~Copyable {
     descriptor = cspawn_signals_descriptor(slot)
   }
 
+  /// Sees to it that ``next()`` has what was sent to this process before, on whatever thread it arrives.
+  func collect() {
+    cspawn_signals_collect()
+  }
+
   /// The next signal, without blocking.
   func next() -> Received? {
     var signal = cspawn_signal()

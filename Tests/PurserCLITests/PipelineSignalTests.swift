@@ -151,6 +151,15 @@ struct PipelineSignalTests {
     try expectClean()
   }
 
+  @Test func `A command that ends by the signal before the run has seen it was interrupted`() throws {
+    try project.write("purser.yaml", "tasks: {step: {command: 'kill -INT $PPID; exit 9'}}")
+    for round in 1...TestProject.rounds(40) {
+      let result = try project.runPipeline()
+      try #require(result.endings == ["step": "interrupted"], "round \(round): \(result.errorText)")
+      #expect(result.code == 130)
+    }
+  }
+
   @Test func `After kill -9 at random moments nothing that is done runs again`() throws {
     let names = (1...24).map { "t\($0)" }
     // Each after two of those before it.

@@ -185,6 +185,9 @@ void cspawn_watch_state(int slot, int *first, int *count);
 /// holds a slot, they are unblocked.
 void cspawn_signals_leave(void);
 
+/// Returns when what was sent to the process before can be read by cspawn_signals_next. For the thread that began.
+void cspawn_signals_collect(void);
+
 /// The descriptor to poll for the signals of a slot.
 int cspawn_signals_descriptor(int slot);
 
