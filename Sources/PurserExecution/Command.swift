@@ -5,6 +5,9 @@ package struct Command: Sendable {
   /// The arguments. `argv[0]` is looked up on the `PATH` of `environment` when it has no `/`, and kept as `argv[0]`.
   package var argv: [ByteString]
 
+  /// The file to execute where it is known, absolute or relative to the working directory, instead of looking `argv[0]` up.
+  package var program: ByteString?
+
   /// The whole environment, each element `NAME=value`.
   package var environment: [ByteString]
 

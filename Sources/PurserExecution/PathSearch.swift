@@ -1,8 +1,8 @@
 import Glibc
-import PurserModel
+package import PurserModel
 
 /// Where a command may be found, in the order in which `execvp` looks.
-enum PathSearch {
+package enum PathSearch {
   /// Used where the environment has no `PATH`; the C library's own default.
   static let defaultPath: ByteString = "/bin:/usr/bin"
 
@@ -15,6 +15,20 @@ enum PathSearch {
         let folder: ByteString = folder.isEmpty ? "." : ByteString(folder)
         return folder + (folder.bytes.last == UInt8(ascii: "/") ? "" : "/") + name
       }
+  }
+
+  /// The file that would be executed: the first regular one that this process may execute; `nil` where there is none.
+  package static func executable(
+    for name: ByteString, environment: [ByteString], workingDirectory: ByteString
+  ) -> ByteString? {
+    candidates(for: name, environment: environment).first { candidate in
+      guard !candidate.isEmpty else { return false }
+      let path = candidate.bytes.first == UInt8(ascii: "/") ? candidate : workingDirectory + "/" + candidate
+      return path.withCString { path in
+        var info = stat()
+        return access(path, X_OK) == 0 && stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
+      }
+    }
   }
 
   private static func path(in environment: [ByteString]) -> ByteString {

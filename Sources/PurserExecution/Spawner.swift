@@ -29,7 +29,8 @@ struct Spawner {
         "an argument, a variable or the folder holds a NUL byte", command: name, errno: EINVAL, next: "remove it")
     }
     let input = try openInput(of: name)
-    let candidates = PathSearch.candidates(for: name, environment: command.environment)
+    let candidates =
+      command.program.map { [$0] } ?? PathSearch.candidates(for: name, environment: command.environment)
     let candidateList = CStringArray(candidates)
     let argv = CStringArray(command.argv)
     // The second element is replaced by the script's path, in the child.

@@ -41,7 +41,12 @@ final class CommitQueue<Request: Sendable>: Sendable {
 
   /// From now on, a commit waits a moment until `count` share it.
   func expect(_ count: Int) {
-    state.withLock { $0.company = count }
+    state.withLock { state in
+      state.company = count
+      guard state.waiting.count >= count, let patient = state.patient else { return }
+      state.patient = nil
+      patient.signal.send()
+    }
   }
 
   /// Returns when the request is committed, by this call of `commit` or by somebody else's. `commit` takes, once, what

@@ -4,10 +4,14 @@ import Synchronization
 
 /// The record store in one SQLite file, `records.db`.
 ///
-/// `@unchecked Sendable`: every use of `database` holds `mutex`.
+/// `@unchecked Sendable`: every use of `database` holds `mutex`, and every use of `aside` holds `asideMutex`.
 package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   private let mutex = Mutex(())
   private let database: RecordDatabase
+  /// Where is read while many threads write and one of them is at `database`; made when that happens first.
+  private var aside: RecordDatabase?
+  private let asideMutex = Mutex(())
+  private let readsAside = Atomic(false)
   package let place: StorePlace
   /// The clock, ISO 8601.
   let now: @Sendable () -> String
@@ -35,7 +39,17 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
   func read<Result: Sendable>(
     else missing: Result, _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
-    try locked { database throws(StoreError) in try database.read(else: missing, body) }
+    guard readsAside.load(ordering: .relaxed) else {
+      return try locked { database throws(StoreError) in try database.read(else: missing, body) }
+    }
+    // What writes keeps its pages over its own commits, a connection beside it does not: the second choice.
+    let found = try mutex.withLockIfAvailable { _ throws(StoreError) in try database.read(else: missing, body) }
+    if let found { return found }
+    return try asideMutex.withLock { _ throws(StoreError) in
+      let database = aside ?? RecordDatabase(place, isDurable: false, now: now)
+      aside = database
+      return try database.read(else: missing, body)
+    }
   }
 
   func write<Result: Sendable>(
@@ -60,7 +74,11 @@ package final class SQLiteRecordStore: RecordStore, @unchecked Sendable {
     return result
   }
 
-  package func expect(writers: Int) { sharedWrites.expect(writers) }
+  package func expect(writers: Int) {
+    sharedWrites.expect(writers)
+    readsAside.store(writers > 1 && place != .memory, ordering: .relaxed)
+    if writers <= 1 { asideMutex.withLock { _ in aside = nil } }
+  }
 
   /// One transaction for all; where it fails, one for each, so that nobody fails with another's request.
   private func commit(_ take: () -> [SharedWrite]) -> [Swift.Result<Void, StoreError>] {

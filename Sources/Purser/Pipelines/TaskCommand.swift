@@ -75,10 +75,17 @@ struct TaskCommand {
         }
       }
     }
+    let folder = project.location(of: task.spec.workingDirectory)
     var argv: [ByteString]
+    var program: ByteString?
     switch task.work {
     case .closure: preconditionFailure("a closure is no command")
-    case .shell(let text): argv = ["sh", "-eu", "-c", text]
+    case .shell(let text):
+      argv = ["sh", "-eu", "-c", text]
+      if let plain = PlainCommand(text), let found = plain.program(environment, in: folder) {
+        (argv, program) = (plain.words, found)
+        environment.set("PWD", to: PlainCommand.currentFolder(environment, in: folder))
+      }
     case .words(let words): argv = words.map { Template($0).replacing(values) }
     case .r(let prefix, let file, let words):
       argv = prefix.map { Template($0).replacing(values) } + ["Rscript", project.location(of: file)]
@@ -91,8 +98,8 @@ struct TaskCommand {
       argv = ["python3", "-c", ByteString(bytes: PackageResources.bridge_py), call]
     }
     var command = Command(
-      argv: argv, environment: environment.entries, workingDirectory: project.location(of: task.spec.workingDirectory),
-      timeout: task.timeout)
+      argv: argv, environment: environment.entries, workingDirectory: folder, timeout: task.timeout)
+    command.program = program
     command.escalates = true
     if task.spec.isTraced { command.tracedRoot = project.root }
     return Prepared(command: command, result: result, done: done, files: files)
