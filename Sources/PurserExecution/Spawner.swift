@@ -31,7 +31,10 @@ struct Spawner {
     let input = try openInput(of: name)
     let candidates =
       command.program.map { [$0] } ?? PathSearch.candidates(for: name, environment: command.environment)
-    let candidateList = CStringArray(candidates)
+    // To look is cheaper than to try: an execve that fails has made room for a program by then.
+    let missing = candidates.prefix { $0.isAbsolutePath && $0.withCString { access($0, F_OK) } != 0 && errno == ENOENT }
+    let present = missing.count == candidates.count ? candidates : Array(candidates[missing.count...])
+    let candidateList = CStringArray(present)
     let argv = CStringArray(command.argv)
     // The second element is replaced by the script's path, in the child.
     let shellArgv = CStringArray(["/bin/sh", ""] + command.argv.dropFirst())
@@ -60,7 +63,7 @@ struct Spawner {
     withExtendedLifetime(environment) {}
     withExtendedLifetime(directory) {}
     if result.tracing_failure != 0 { tracer?.failure = result.tracing_failure }
-    guard status == 0 else { throw failure(result, name: name, candidates: candidates) }
+    guard status == 0 else { throw failure(result, name: name, candidates: present) }
     return Spawned(pid: result.pid, pidfd: Descriptor(result.pidfd), tracer: tracer)
   }
 
