@@ -6,11 +6,12 @@ import Testing
 
 /// Which commands need no shell, and what is executed then.
 struct PlainCommandTests {
-  @Test(arguments: [
-    ("cp in/a.csv out", ["cp", "in/a.csv", "out"]),
-    ("  ./tool   --level=3 -x +y a:b,c@d%e_f \n\n", ["./tool", "--level=3", "-x", "+y", "a:b,c@d%e_f"]),
-    ("python3", ["python3"]),
-  ] as [(ByteString, [ByteString])])
+  @Test(
+    arguments: [
+      ("cp in/a.csv out", ["cp", "in/a.csv", "out"]),
+      ("  ./tool   --level=3 -x +y a:b,c@d%e_f \n\n", ["./tool", "--level=3", "-x", "+y", "a:b,c@d%e_f"]),
+      ("python3", ["python3"]),
+    ] as [(ByteString, [ByteString])])
   func `A program and its arguments are plain`(_ text: ByteString, _ words: [ByteString]) {
     #expect(PlainCommand(text)?.words == words)
   }
@@ -27,26 +28,20 @@ struct PlainCommandTests {
     #expect(PlainCommand(text) == nil)
   }
 
-  @Test func `The program is the one that a shell would find`() throws {
-    let folder = try TemporaryFolder()
-    let (first, second) = (folder.path + "/first", folder.path + "/second")
-    for place in [first, second] { #expect(place.withCString { mkdir($0, 0o700) } == 0) }
-    func make(_ path: ByteString, _ mode: mode_t) {
-      let descriptor = path.withCString { open($0, O_WRONLY | O_CREAT | O_CLOEXEC, mode) }
-      #expect(descriptor >= 0)
-      close(descriptor)
-    }
-    make(first + "/tool", 0o600)
-    make(second + "/tool", 0o700)
-    make(folder.path + "/local", 0o700)
+  @Test(.temporaryFolder) func `The program is the one that a shell would find`() throws {
+    let folder = TemporaryFolder.current
+    let (first, second) = (folder("first"), folder("second"))
+    try folder.write("first/tool", "", mode: 0o600)
+    try folder.write("second/tool", "", mode: 0o700)
+    try folder.write("own", "", mode: 0o700)
     func program(_ text: ByteString, path: ByteString, more: [ByteString] = []) -> ByteString? {
       let environment = ProcessEnvironment(entries: ["PATH=" + path] + more)
       return PlainCommand(text)?.program(environment, in: folder.path)
     }
     let path = first + ":" + second + ":/usr/bin:/bin"
     #expect(program("tool a", path: path) == second + "/tool")
-    #expect(program("./local a", path: path) == "./local")
-    #expect(program("local a", path: ":" + path) == "./local")
+    #expect(program("./own a", path: path) == "./own")
+    #expect(program("own a", path: ":" + path) == "./own")
     // The shell says so itself.
     #expect(program("nothing a", path: path) == nil)
     #expect(program("./nothing a", path: path) == nil)
@@ -54,22 +49,22 @@ struct PlainCommandTests {
     // Functions may be named like programs; another shell may do anything.
     #expect(program("tool a", path: path, more: ["BASH_FUNC_tool%%=() { exit 3; }"]) == nil)
     #expect(program("tool a", path: second) == nil, "no shell")
-    make(second + "/sh", 0o700)
+    try folder.write("second/sh", "", mode: 0o700)
     #expect(program("tool a", path: path) == nil)
   }
 
-  @Test func `PWD keeps the name by which the folder was entered, where it is one`() throws {
-    let folder = try TemporaryFolder()
-    let link = folder.path + "-link"
-    #expect(folder.path.withCString { target in link.withCString { symlink(target, $0) } } == 0)
-    defer { _ = link.withCString { unlink($0) } }
+  @Test(.temporaryFolder) func `PWD keeps the name by which the folder was entered, where it is one`() throws {
+    let folder = TemporaryFolder.current("project")
+    let link = TemporaryFolder.current("link")
+    try TemporaryFolder.current.write("project/file", "")
+    #expect(folder.withCString { target in link.withCString { symlink(target, $0) } } == 0)
     func current(_ said: ByteString?) -> ByteString {
-      PlainCommand.currentFolder(ProcessEnvironment(entries: said.map { ["PWD=" + $0] } ?? []), in: folder.path)
+      PlainCommand.currentFolder(ProcessEnvironment(entries: said.map { ["PWD=" + $0] } ?? []), in: folder)
     }
-    #expect(current(nil) == folder.path)
-    #expect(current("/") == folder.path)
-    #expect(current("relative") == folder.path)
-    #expect(current(link + "/.") == folder.path)
+    #expect(current(nil) == folder)
+    #expect(current("/") == folder)
+    #expect(current("relative") == folder)
+    #expect(current(link + "/.") == folder)
     #expect(current(link) == link)
   }
 }

@@ -71,7 +71,8 @@ struct PlainCommand {
   /// Reserved words and built-in commands of sh, dash, bash, busybox, ksh, mksh and yash that are no files everywhere, or
   /// do something else as one.
   private static let doneByShells: Set<ByteString> = [
-    ".", ":", "alias", "array", "autoload", "bg", "bind", "bindkey", "break", "builtin", "caller", "case", "cd", "chdir",
+    ".", ":", "alias", "array", "autoload", "bg", "bind", "bindkey", "break", "builtin", "caller", "case", "cd",
+    "chdir",
     "command", "compgen", "complete", "compopt", "continue", "coproc", "declare", "dirs", "disown", "do", "done",
     "echo", "elif", "else", "enable", "esac", "eval", "exec", "exit", "export", "false", "fc", "fg", "fi", "for",
     "function", "functions", "getconf", "getopts", "global", "hash", "help", "hist", "history", "if", "in", "integer",
