@@ -59,6 +59,15 @@ extension TaskCache {
     }
   }
 
+  /// The same as JSON text, as bins hold them.
+  package func encodedSubtasks(of task: String) throws(PurserError) -> [UInt8] {
+    do {
+      return try records.encodedSubtasks(of: key(task))
+    } catch {
+      throw PurserError(error)
+    }
+  }
+
   /// Makes the list of a task's items anew, for scripts that run them themselves. What is known of a key stays.
   ///
   /// - Throws: `refused` for a key that stands twice.

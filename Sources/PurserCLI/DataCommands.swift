@@ -48,6 +48,13 @@ let subtasksCommand = CommandSpec(
 
 extension Session {
   fileprivate func listSubtasks(of task: String, _ cache: TaskCache) throws -> Int32 {
+    if console.isJSON, !invocation.has("failed") {
+      let text = try cache.encodedSubtasks(of: task)
+      if text.count > 2 {
+        console.print(json: text)
+        return 0
+      }
+    }
     var subtasks = try cache.subtasks(of: task)
     if subtasks.isEmpty, try !cache.taskRecords().contains(where: { $0.key.task == task }) {
       throw try unknownTask(task, cache)

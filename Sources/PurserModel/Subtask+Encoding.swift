@@ -16,7 +16,8 @@ extension Subtask {
     return text
   }
 
-  private func write(to text: inout [UInt8]) {
+  /// Appends the item as ``encoded(_:)`` has it.
+  package func write(to text: inout [UInt8]) {
     text += #"{"i":"#.utf8
     text += String(index).utf8
     Self.write(#","key":"#, key, to: &text)

@@ -22,7 +22,11 @@ final class CommitQueue<Request: Sendable>: Sendable {
   }
 
   /// The longest that a commit waits for company, in milliseconds.
-  private static var patience: Int32 { 25 }
+  private let patience: Int32
+
+  init(patience: Int32 = 25) {
+    self.patience = patience
+  }
 
   /// One caller's request, and what came of it.
   private final class Ticket: Sendable {
@@ -101,7 +105,7 @@ final class CommitQueue<Request: Sendable>: Sendable {
       return true
     }
     guard isAlone else { return }
-    ticket.signal.wait(milliseconds: Self.patience)
+    ticket.signal.wait(milliseconds: patience)
     state.withLock { $0.patient = nil }
   }
 }

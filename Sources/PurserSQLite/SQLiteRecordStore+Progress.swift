@@ -27,25 +27,67 @@ extension SQLiteRecordStore {
     return items
   }
 
+  package func encodedSubtasks(of key: TaskKey) throws(StoreError) -> [UInt8] {
+    try read(else: Subtask.encoded([])) { connection throws(StoreError) in
+      guard let task = try Self.taskRow(of: key, connection) else { return Subtask.encoded([]) }
+      if try Self.journal(of: task.id, connection).isEmpty, let text = try Self.encodedBins(of: key, connection) {
+        return text
+      }
+      return try Subtask.encoded(Self.items(of: key, connection))
+    }
+  }
+
   private static func readBins(
     of key: TaskKey, into items: inout [Subtask], _ connection: Connection
   ) throws(StoreError) {
+    var statement = try bins(of: key, connection)
+    while try statement.step() { try decode(statement, of: key, into: &items) }
+    if !isSorted(items) { items.sort { $0.index < $1.index } }
+  }
+
+  /// One bin after the other, so that no more than one is ever held; `nil` where they are not in the order of their items.
+  private static func encodedBins(of key: TaskKey, _ connection: Connection) throws(StoreError) -> [UInt8]? {
+    var text: [UInt8] = [UInt8(ascii: "[")]
+    var items: [Subtask] = []
+    var last = -1
+    var statement = try bins(of: key, connection)
+    while try statement.step() {
+      items.removeAll(keepingCapacity: true)
+      try decode(statement, of: key, into: &items)
+      guard items.first.map({ $0.index > last }) ?? true, isSorted(items) else { return nil }
+      last = items.last?.index ?? last
+      for item in items {
+        if text.count > 1 { text.append(UInt8(ascii: ",")) }
+        item.write(to: &text)
+      }
+    }
+    text.append(UInt8(ascii: "]"))
+    return text
+  }
+
+  private static func bins(of key: TaskKey, _ connection: Connection) throws(StoreError) -> Statement {
     var statement = try connection.statement(
       """
       SELECT bin_id, data FROM subtask_bins WHERE storage_key = ? AND pipeline = ? AND task_id = ?
       ORDER BY CAST(bin_id AS INTEGER)
       """)
     try statement.bind(key.values)
-    while try statement.step() {
-      guard statement.withText(1, { SubtaskBin.decode($0, into: &items) }) else {
-        throw StoreError(
-          .corrupt,
-          "bin \(statement.text(0) ?? "?") of the items of task '\(key.task)' is damaged; set the list of its items "
-            + "again, which forgets how far they are")
-      }
+    return statement
+  }
+
+  private static func decode(
+    _ bin: borrowing Statement, of key: TaskKey, into items: inout [Subtask]
+  ) throws(StoreError) {
+    guard bin.withText(1, { SubtaskBin.decode($0, into: &items) }) else {
+      throw StoreError(
+        .corrupt,
+        "bin \(bin.text(0) ?? "?") of the items of task '\(key.task)' is damaged; set the list of its items "
+          + "again, which forgets how far they are")
     }
-    let isSorted = items.indices.dropFirst().allSatisfy { items[$0 - 1].index < items[$0].index }
-    if !isSorted { items.sort { $0.index < $1.index } }
+  }
+
+  private static func isSorted(_ items: [Subtask]) -> Bool {
+    items.indices.dropFirst().allSatisfy { items[$0 - 1].index < items[$0].index }
   }
 
   package func setSubtasks(

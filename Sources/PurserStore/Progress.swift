@@ -5,6 +5,9 @@ public protocol ProgressStore: Sendable {
   /// The items of a task by their place: bins and journal merged. Empty where there are none.
   func subtasks(of key: TaskKey) throws(StoreError) -> [Subtask]
 
+  /// The same as JSON, as ``Subtask/encoded(_:)`` writes them, without holding them all at once where that can be.
+  func encodedSubtasks(of key: TaskKey) throws(StoreError) -> [UInt8]
+
   /// Sets the list of a task's items, with their state, in one durable transaction: bins and `subtask_count` are
   /// replaced, the journal is emptied. Makes the task's record if there is none. With a run, its leases must stand. An
   /// item that failed is kept without an end; one that was started and has an end is done.
@@ -31,6 +34,12 @@ public protocol ProgressStore: Sendable {
   func setTaskData(
     _ data: TaskData?, version: String?, of key: TaskKey, _ kind: TaskDataKind, now: String
   ) throws(StoreError)
+}
+
+extension ProgressStore {
+  public func encodedSubtasks(of key: TaskKey) throws(StoreError) -> [UInt8] {
+    try Subtask.encoded(subtasks(of: key))
+  }
 }
 
 /// Which bins.

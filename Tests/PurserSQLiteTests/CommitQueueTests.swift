@@ -88,6 +88,28 @@ struct CommitQueueTests {
     #expect(committed == [[1], [2], [3]])
   }
 
+  @Test("who waits for company hears that it was called off, and goes on")
+  func calledOff() {
+    let queue = CommitQueue<Int>(patience: 60_000)
+    let log = Log()
+    queue.expect(3)
+    onThreads(2) { number in
+      if number == 0 {
+        try? queue.submit(7) { take in
+          let requests = take()
+          log.batches.withLock { $0.append(requests) }
+          return requests.map { _ in .success(()) }
+        }
+      } else {
+        while queue.count == 0 { sched_yield() }
+        queue.expect(2)
+        queue.expect(1)
+        for _ in 0..<10_000 where log.batches.withLock({ $0.isEmpty }) { usleep(1_000) }
+        #expect(log.batches.withLock { $0 } == [[7]])
+      }
+    }
+  }
+
   @Test("requests of many threads are committed once each, one commit at a time")
   func many() {
     let queue = CommitQueue<Int>()

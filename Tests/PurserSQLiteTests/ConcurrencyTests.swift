@@ -62,6 +62,42 @@ struct ConcurrencyTests {
     #expect(try Database().count("action_results") == 6)
   }
 
+  @Test("where many threads are said to write, reading waits for none of them", .temporaryFolder)
+  func readAside() throws {
+    let store = try openSQLite()
+    let step = Step("a")
+    try step.run(in: store)
+    store.expect(writers: 4)
+    for (before, after) in [(TaskStatus.success, TaskStatus.failure), (.failure, .incomplete)] {
+      let isInside = Atomic(false)
+      let hasRead = Atomic(false)
+      let found = Mutex<TaskStatus?>(nil)
+      onThreads(2) { number in
+        if number == 0 {
+          _ = code {
+            try store.write { connection throws(StoreError) in
+              try connection.run("UPDATE tasks SET status = ?", [.text(after.rawValue)])
+              isInside.store(true, ordering: .sequentiallyConsistent)
+              for _ in 0..<10_000 where !hasRead.load(ordering: .sequentiallyConsistent) { usleep(1_000) }
+              let isOver = hasRead.load(ordering: .sequentiallyConsistent)
+              #expect(isOver, "the reader waits for the writer")
+            }
+          }
+        } else {
+          while !isInside.load(ordering: .sequentiallyConsistent) { sched_yield() }
+          let status = try? store.record(step.key)?.status
+          found.withLock { $0 = status }
+          hasRead.store(true, ordering: .sequentiallyConsistent)
+        }
+      }
+      // What was committed before, and nothing of what is not yet.
+      #expect(found.withLock { $0 } == before)
+      #expect(try store.record(step.key)?.status == after)
+    }
+    store.expect(writers: 0)
+    #expect(try store.record(step.key)?.status == .incomplete)
+  }
+
   @Test("a reader sees one moment, whatever others write", .temporaryFolder)
   func snapshot() throws {
     let (reader, writer) = (try openSQLite(), try openSQLite())

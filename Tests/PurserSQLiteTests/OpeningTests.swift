@@ -24,7 +24,7 @@ struct OpeningTests {
       ("journal_mode", "wal", nil), ("synchronous", "2", nil), ("foreign_keys", "1", nil),
       ("busy_timeout", "30000", "30000"), ("trusted_schema", "0", "0"), ("cell_size_check", "1", "1"),
       ("temp_store", "2", "2"), ("mmap_size", "0", "0"), ("journal_size_limit", "67108864", nil),
-      ("wal_autocheckpoint", "4096", nil), ("application_id", "1347768915", "1347768915"),
+      ("wal_autocheckpoint", "1000", nil), ("application_id", "1347768915", "1347768915"),
       ("user_version", "\(Migration.current)", "\(Migration.current)"),
     ] as [(String, String, String?)])
   func settings(pragma: String, writing: String, reading: String?) throws {

@@ -25,6 +25,7 @@ struct ProgressContractTests {
   func roundTrip(backend: RecordStoreBackend, count: Int) throws {
     let store = try backend.open()
     #expect(try store.subtasks(of: step.key) == [])
+    #expect(try store.encodedSubtasks(of: step.key) == Array("[]".utf8))
     var list = items(count)
     for index in list.indices where index % 3 == 0 {
       list[index].key = ["é\"\\\n", "", "a,b", "😀 \u{1}"][index % 4]
@@ -39,6 +40,7 @@ struct ProgressContractTests {
     try store.setSubtasks(list.reversed(), of: step.key, under: nil)
     #expect(try store.subtasks(of: step.key) == list)
     #expect(try backend.open().subtasks(of: step.key) == list)
+    #expect(try store.encodedSubtasks(of: step.key) == Subtask.encoded(list))
     #expect(try store.record(step.key)?.subtaskCount == count)
     #expect(try store.subtasks(of: key("other")) == [])
     #expect(try store.subtasks(of: key("map", on: "feature")) == [])
@@ -98,8 +100,10 @@ struct ProgressContractTests {
 
     #expect(try store.subtasks(of: step.key) == expected)
     #expect(try other.subtasks(of: step.key) == expected)
+    #expect(try store.encodedSubtasks(of: step.key) == Subtask.encoded(expected))
     try other.foldProgress(of: step.key)
     #expect(try store.subtasks(of: step.key) == expected)
+    #expect(try store.encodedSubtasks(of: step.key) == Subtask.encoded(expected))
     #expect(try other.subtasks(of: step.key) == expected)
     try store.foldProgress(of: step.key)
     #expect(try store.subtasks(of: step.key) == expected)

@@ -77,6 +77,7 @@ struct ProgressJournalTests {
     try database.connection.execute("UPDATE subtask_bins SET data = '[{' WHERE bin_id = '1'")
     let error = #expect(throws: StoreError.self) { try store.subtasks(of: step.key) }
     #expect(error?.code == .corrupt)
+    #expect(throws: StoreError.self) { try store.encodedSubtasks(of: step.key) }
     #expect(
       error?.message
         == "bin 1 of the items of task 'map' is damaged; set the list of its items again, which forgets how "
@@ -86,6 +87,25 @@ struct ProgressJournalTests {
     #expect(try store.record(step.key)?.status == .success)
     try store.setSubtasks(list(1200), of: step.key, under: nil)
     #expect(try store.subtasks(of: step.key) == list(1200))
+  }
+
+  @Test("bins as others write them, in any order and layout, are read back in ours", .temporaryFolder)
+  func foreignBins() throws {
+    let store = try openSQLite()
+    try store.setSubtasks(list(501), of: step.key, under: nil)
+    let database = try Database()
+    try database.connection.execute(
+      #"UPDATE subtask_bins SET data = '[ {"key":"b", "i":501, "endTime":null}, {"i" : 500,"key":"a"} ]' WHERE bin_id = '1'"#
+    )
+    var expected = list(502)
+    (expected[500].key, expected[501].key) = ("a", "b")
+    #expect(try store.subtasks(of: step.key) == expected)
+    #expect(try store.encodedSubtasks(of: step.key) == Subtask.encoded(expected))
+    // The second bin's items come before the first's.
+    try database.connection.execute(#"UPDATE subtask_bins SET data = '[{"i":700,"key":"z"}]' WHERE bin_id = '0'"#)
+    let last = Subtask(index: 700, key: "z")
+    #expect(try store.subtasks(of: step.key) == expected[500...] + [last])
+    #expect(try store.encodedSubtasks(of: step.key) == Subtask.encoded(expected[500...] + [last]))
   }
 
   @Test("a list is written again only where it differs", .temporaryFolder)

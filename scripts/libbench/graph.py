@@ -151,7 +151,7 @@ class Project:
     def __init__(self, bench: Bench, folder: Path, tool: str, count: int, path: str):
         self.bench, self.folder, self.tool, self.count = bench, folder, tool, count
         self.tasks = layered(count)
-        self.checked: tuple[list[str], int] | None = None
+        self.checked: tuple[list[str], int | None] | None = None
         self.command = [path, *TOOLS[tool].run]
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "i").mkdir(parents=True)
@@ -189,14 +189,14 @@ class Project:
                    and (self.folder / "o" / task.name).read_bytes() == (self.folder / "i" / task.name).read_bytes()
                    for task in self.tasks)
 
-    def check(self) -> tuple[list[str], int]:
-        """What the tool got wrong, and how many tasks it runs after a change; found out once. Ends with everything up
-        to date."""
+    def check(self) -> tuple[list[str], int | None]:
+        """What the tool got wrong, and how many tasks it runs after a change, where that was looked at; found out once.
+        Ends with everything up to date."""
         if self.checked is None:
             self.checked = self.try_out()
         return self.checked[0].copy(), self.checked[1]
 
-    def try_out(self) -> tuple[list[str], int]:
+    def try_out(self) -> tuple[list[str], int | None]:
         wrong = []
         first = self.ran()
         if first != self.count or not self.outputs_are_right():
@@ -204,6 +204,8 @@ class Project:
                              "measured")
         if again := self.ran():
             wrong.append(f"runs {again} tasks although nothing changed")
+        if self.tool != "purser" and self.count >= 10_000 and not self.bench.full:
+            return wrong, None  # with fewer tasks it was looked at; here it runs thousands of them
         changed = self.ran(self.change)
         if changed == 0 or not self.outputs_are_right():
             wrong.append("skips although an input changed")

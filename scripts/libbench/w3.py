@@ -15,7 +15,7 @@ def one_change(bench: Bench, count: int) -> Section:
     for tool, project in projects.items():
         entry = project.entry("purser run" if tool == "purser" else tool, project.change)
         entry.wrong, ran = project.check()
-        entry.note = f"runs {ran:,} tasks"
+        entry.note = "" if ran is None else f"runs {ran:,} tasks"
         entry.runs = 1
         entries[tool] = entry
     idle = None
@@ -23,15 +23,15 @@ def one_change(bench: Bench, count: int) -> Section:
         idle = projects["ninja"].entry("ninja, nothing changed", note="the measure of the goal")
         idle.runs = 3
     pair = [entries["purser"]] + [idle] * bool(idle)
-    peers = [entry for tool, entry in entries.items() if tool != "purser"]
+    # These run thousands of tasks each time, of 10,000 for most of a minute.
+    peers = [entry for tool, entry in entries.items() if tool != "purser"] if bench.full or count < 10_000 else []
 
     time.sleep(SETTLED)
     for tool in ("purser", "ninja"):
         if tool in projects:
             bench.run(projects[tool].command, projects[tool].folder)
     bench.measure(pair, folder, rounds=9 if bench.full else 5, runs=1, warmup=0)
-    # These run thousands of tasks each time.
-    bench.measure(peers, folder, rounds=5 if bench.full else 2 if count < 10_000 else 1, runs=1, warmup=0)
+    bench.measure(peers, folder, rounds=5 if bench.full else 2, runs=1, warmup=0)
     if not projects["purser"].outputs_are_right():
         entries["purser"].wrong.append("leaves outputs that are missing or wrong")
     if (ran := projects["purser"].ran(projects["purser"].change)) != graph.NEEDED:

@@ -119,7 +119,7 @@ def recording(bench: Bench) -> Section:
                         "1,000 items, each started and ended; its own clock")
         entries.append(client)
     entries += [row, rows]
-    bench.measure(entries, folder, rounds=7 if bench.full else 5, runs=1, warmup=0)
+    bench.measure(entries, folder, rounds=7 if bench.full else 3, runs=1, warmup=0)
     bench.peak(purser, folder)
 
     section = Section("W5: progress of mapped items, recorded durably in bins", entries)
@@ -153,7 +153,7 @@ def reading(bench: Bench) -> Section:
         client = Entry("kptn's client, get_subtasks", [path, str(HERE / "kptn_progress.py"), "read", str(ITEMS)],
                        count=ITEMS, times_itself=True, cwd=folder, note="its own clock, without loading Python")
         entries.append(client)
-    bench.measure(entries, folder, rounds=7 if bench.full else 5, runs=1)
+    bench.measure(entries, folder, rounds=7 if bench.full else 3, runs=1)
     return Section(f"W5: {ITEMS:,} items read back", entries, [
         against(f"{ITEMS:,} items read back / kptn's client", read, client, 0.1, bar=1.0),
     ])

@@ -20,7 +20,7 @@ class Claims:
 
     def __init__(self, bench: Bench, folder: Path):
         self.bench, self.folder = bench, folder
-        self.seconds = 20 if bench.full else 5
+        self.seconds = 20 if bench.full else 4
 
     def ask(self, *words: str | int, durable: bool = True) -> dict:
         command = [str(self.bench.program), words[0], str(self.folder / "store"), *map(str, words[1:])]
