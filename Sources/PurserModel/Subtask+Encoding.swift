@@ -16,8 +16,7 @@ extension Subtask {
     return text
   }
 
-  /// Appends the item as ``encoded(_:)`` has it.
-  package func write(to text: inout [UInt8]) {
+  private func write(to text: inout [UInt8]) {
     text += #"{"i":"#.utf8
     text += String(index).utf8
     Self.write(#","key":"#, key, to: &text)

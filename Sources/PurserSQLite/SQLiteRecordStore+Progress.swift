@@ -41,7 +41,9 @@ extension SQLiteRecordStore {
     of key: TaskKey, into items: inout [Subtask], _ connection: Connection
   ) throws(StoreError) {
     var statement = try bins(of: key, connection)
-    while try statement.step() { try decode(statement, of: key, into: &items) }
+    while try statement.step() {
+      guard statement.withText(1, { SubtaskBin.decode($0, into: &items) }) else { throw damage(statement, key) }
+    }
     if !isSorted(items) { items.sort { $0.index < $1.index } }
   }
 
@@ -53,13 +55,21 @@ extension SQLiteRecordStore {
     var statement = try bins(of: key, connection)
     while try statement.step() {
       items.removeAll(keepingCapacity: true)
-      try decode(statement, of: key, into: &items)
+      let isRead = statement.withText(1) { bin in
+        var isOurs = false
+        guard SubtaskBin.decode(bin, into: &items, &isOurs) else { return false }
+        if items.isEmpty { return true }
+        if text.count > 1 { text.append(UInt8(ascii: ",")) }
+        if isOurs {
+          text += bin[1..<bin.count - 1]
+        } else {
+          text += Subtask.encoded(items).dropFirst().dropLast()
+        }
+        return true
+      }
+      guard isRead else { throw damage(statement, key) }
       guard items.first.map({ $0.index > last }) ?? true, isSorted(items) else { return nil }
       last = items.last?.index ?? last
-      for item in items {
-        if text.count > 1 { text.append(UInt8(ascii: ",")) }
-        item.write(to: &text)
-      }
     }
     text.append(UInt8(ascii: "]"))
     return text
@@ -75,15 +85,11 @@ extension SQLiteRecordStore {
     return statement
   }
 
-  private static func decode(
-    _ bin: borrowing Statement, of key: TaskKey, into items: inout [Subtask]
-  ) throws(StoreError) {
-    guard bin.withText(1, { SubtaskBin.decode($0, into: &items) }) else {
-      throw StoreError(
-        .corrupt,
-        "bin \(bin.text(0) ?? "?") of the items of task '\(key.task)' is damaged; set the list of its items "
-          + "again, which forgets how far they are")
-    }
+  private static func damage(_ bin: borrowing Statement, _ key: TaskKey) -> StoreError {
+    StoreError(
+      .corrupt,
+      "bin \(bin.text(0) ?? "?") of the items of task '\(key.task)' is damaged; set the list of its items "
+        + "again, which forgets how far they are")
   }
 
   private static func isSorted(_ items: [Subtask]) -> Bool {

@@ -10,18 +10,28 @@ enum SubtaskBin {
 
   /// Appends the items of a bin; `false`, and none, where the text is damaged. O(size).
   static func decode(_ text: UnsafeRawBufferPointer, into items: inout [Subtask]) -> Bool {
+    var isOurs = false
+    return decode(text, into: &items, &isOurs)
+  }
+
+  /// Also tells whether ``Subtask/encoded(_:)`` of the items is that text again.
+  static func decode(_ text: UnsafeRawBufferPointer, into items: inout [Subtask], _ isOurs: inout Bool) -> Bool {
     let first = items.count
     var scanner = SubtaskScanner(text)
-    if !scanner.scan(into: &items) {
+    isOurs = scanner.scan(into: &items)
+    if !isOurs {
       items.removeSubrange(first...)
       guard let parsed = parse(text) else { return false }
       items += parsed
     }
+    // What is not UTF-8 was repaired.
+    isOurs = isOurs && scanner.isOurs && text.reduce(0, |) < 0x80
     for index in first..<items.count where items[index].endTime != nil {
       // An end beside another status: kptn's client, which knows no status, ended the item.
       guard let status = items[index].status, status != .done else { continue }
       items[index].status = .done
       items[index].error = nil
+      isOurs = false
     }
     return true
   }

@@ -8,6 +8,8 @@ import PurserModel
 struct SubtaskScanner {
   private let text: UnsafeRawBufferPointer
   private var offset = 0
+  /// Whether what was scanned is, to the byte, what ``Subtask/encoded(_:)`` writes for it, given that it is all ASCII.
+  private(set) var isOurs = true
 
   init(_ text: UnsafeRawBufferPointer) {
     self.text = text
@@ -30,35 +32,50 @@ struct SubtaskScanner {
   private mutating func scan(into item: inout Subtask) -> Bool {
     guard take("{") else { return false }
     var hasKey = false
+    var last = -1
+    /// Our order of members, each of which is there once.
+    func follows(_ place: Int) -> Bool {
+      defer { last = place }
+      return last < place && (place < 2 ? last == place - 1 : true)
+    }
     repeat {
       guard take("\""), let name = scanString(), take(":") else { return false }
       switch (name.count, text[name.lowerBound]) {
       case (1, UInt8(ascii: "i")):
         guard let index = scanInteger() else { return false }
         item.index = index
+        isOurs = follows(0) && isOurs
       case (3, UInt8(ascii: "k")) where matches(name.lowerBound, "key"):
         guard take("\""), let key = scanText() else { return false }
         item.key = key
         hasKey = true
+        isOurs = follows(1) && isOurs
       case (9, UInt8(ascii: "s")) where matches(name.lowerBound, "startTime"):
         guard scan(into: &item.startTime) else { return false }
+        isOurs = follows(2) && isOurs
       case (7, UInt8(ascii: "e")) where matches(name.lowerBound, "endTime"):
         guard scan(into: &item.endTime) else { return false }
+        isOurs = follows(3) && isOurs
       case (10, UInt8(ascii: "o")) where matches(name.lowerBound, "outputHash"):
         guard scan(into: &item.outputHash) else { return false }
+        isOurs = follows(4) && isOurs
       case (6, UInt8(ascii: "s")) where matches(name.lowerBound, "status"):
         guard take("\""), let status = scanStatus() else { return false }
         item.status = status
+        isOurs = follows(5) && isOurs
       case (5, UInt8(ascii: "e")) where matches(name.lowerBound, "error"):
         guard scan(into: &item.error) else { return false }
+        isOurs = follows(6) && isOurs
       case (7, UInt8(ascii: "a")) where matches(name.lowerBound, "attempt"):
         guard let attempt = scanInteger() else { return false }
         item.attempt = attempt
+        isOurs = follows(7) && attempt > 0 && isOurs
       case (10, UInt8(ascii: "c")) where matches(name.lowerBound, "contentKey"):
         guard take("\""), let digits = scanString(),
           let digest = Digest(hexDigits: UnsafeRawBufferPointer(rebasing: text[digits]))
         else { return false }
         item.contentKey = digest
+        isOurs = follows(8) && !text[digits].contains { $0 < UInt8(ascii: "a") && $0 > UInt8(ascii: "9") } && isOurs
       default: return false
       }
     } while take(",")
@@ -68,6 +85,8 @@ struct SubtaskScanner {
   // MARK: Tokens
 
   private mutating func skipBlanks() {
+    let start = offset
+    defer { if offset > start { isOurs = false } }
     while offset < text.count, text[offset] <= 0x20,
       text[offset] == 0x20 || text[offset] == 0x0a || text[offset] == 0x0d || text[offset] == 0x09
     {
@@ -109,6 +128,7 @@ struct SubtaskScanner {
       value = scanText()
       return value != nil
     }
+    isOurs = false
     guard matches(offset, "null") else { return false }
     offset += 4
     value = nil
@@ -131,6 +151,7 @@ struct SubtaskScanner {
 
   /// A string with escapes: kptn's client writes every character beyond ASCII so.
   private mutating func scanEscapedText(from start: Int) -> String? {
+    isOurs = false
     offset = start
     while offset < text.count, text[offset] != UInt8(ascii: "\"") {
       offset += text[offset] == UInt8(ascii: "\\") ? 2 : 1

@@ -45,6 +45,39 @@ struct SubtaskBinTests {
     #expect(Subtask.encoded([]) == Array("[]".utf8))
   }
 
+  private func isOurs(_ text: String) -> Bool {
+    var items: [Subtask] = []
+    var isOurs = false
+    let bytes = Array(text.utf8)
+    let isRead = bytes.withUnsafeBytes { SubtaskBin.decode($0, into: &items, &isOurs) }
+    // Whatever else: it may be given for what would be written.
+    #expect(!isOurs || isRead && Subtask.encoded(items) == bytes, "\(text)")
+    return isOurs
+  }
+
+  @Test("is known for ours to the byte, and no other text is")
+  func ours() {
+    var failed = full
+    (failed.status, failed.endTime) = (.failed, nil)
+    for items in [[], [Subtask(index: 0, key: "a")], [full], [failed, full, Subtask(index: 7, key: "")]] {
+      #expect(isOurs(String(decoding: Subtask.encoded(items), as: UTF8.self)))
+    }
+    let whole = String(decoding: Subtask.encoded([full]), as: UTF8.self)
+    for position in whole.indices.dropFirst() where !whole[position].isLetter {
+      var blank = whole
+      blank.insert(" ", at: position)
+      _ = isOurs(blank)
+    }
+    let texts = [
+      " []", "[] ", "[ ]", #"[{"i":0, "key":"a"}]"#, #"[{"key":"a","i":0}]"#, #"[{"i":0,"key":"a","key":"b"}]"#,
+      #"[{"i":0,"i":1,"key":"a"}]"#, #"[{"i":0,"key":"\u0061"}]"#, #"[{"i":0,"key":"é"}]"#,
+      #"[{"i":0,"key":"a","endTime":"e","startTime":"s"}]"#, #"[{"i":0,"key":"a","startTime":null}]"#,
+      #"[{"i":0,"key":"a","attempt":0}]"#, #"[{"i":0,"key":"a","endTime":"e","status":"failed","error":"x"}]"#,
+      whole.replacing(digest("k").hex, with: digest("k").hex.uppercased()), #"[{"i":0,"key":"a","extra":1}]"#, "[{",
+    ]
+    for text in texts { #expect(!isOurs(text), "\(text)") }
+  }
+
   @Test(
     "is scanned in one pass in every layout that a client writes",
     arguments: [
