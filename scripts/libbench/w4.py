@@ -191,7 +191,7 @@ def trees(bench: Bench, folder: Path) -> Iterator[Section]:
     edited, size = tree / "d42" / "f777", TREE_FILES * FILE_SIZE
     floor, how = bench.compile("tree", ["crypto"])
     hash_tree = Hash(bench, folder, "tree")
-    rounds = 21 if bench.full else 9  # of one run each: the closer the pairs, the less the noise between them
+    rounds = 21 if bench.full else 7  # of one run each: the closer the pairs, the less the noise between them
 
     purser = Entry("purser hash, no stat cache", hash_tree.command, prepare=hash_tree.forget, bytes=size,
                    note="writes the stat cache too")
