@@ -2,12 +2,15 @@
 #include "CSpawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,7 +19,7 @@
 // user's) that know nothing of it.
 
 // With so many slots, the usual limit on open files comes in sight.
-enum { SLOTS = 1024, MANY = 64, SETTLE_MILLISECONDS = 1000 };
+enum { SLOTS = 1024, MANY = 64, SETTLE_MILLISECONDS = 1000, PATIENCE_MILLISECONDS = 50 };
 
 // What came that soon after the same signal is taken for the same: timeout(1) signals its child and then the group
 // that the child is in, npm passes on what the terminal has sent already. Nobody presses a key twice in that time.
@@ -45,6 +48,7 @@ struct slot {
   uint64_t turn;
   // The thread that began, and its mask before.
   pthread_t thread;
+  atomic_int tid;
   sigset_t mask;
 };
 
@@ -183,6 +187,7 @@ static void unblock_caught(struct slot *slot) {
   sigset_t wanted;
   fill_with_caught(&wanted);
   slot->thread = pthread_self();
+  atomic_store(&slot->tid, (pid_t)syscall(SYS_gettid));
   pthread_sigmask(SIG_UNBLOCK, &wanted, &slot->mask);
 }
 
@@ -245,14 +250,46 @@ void cspawn_signals_leave(void) {
   pthread_sigmask(SIG_BLOCK, &caught, NULL);
 }
 
-void cspawn_signals_collect(void) {
+// Whether a thread wants a processor, or has one. The state follows the name, which may hold anything.
+static bool is_runnable(pid_t tid) {
+  char path[64], text[512];
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  ssize_t count = read(descriptor, text, sizeof text - 1);
+  close(descriptor);
+  if (count <= 0) return false;
+  text[count] = 0;
+  const char *name_end = strrchr(text, ')');
+  return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'R';
+}
+
+// Whether a thread that takes these signals may be at one that it has not written down yet.
+static bool may_be_at_one(pid_t own) {
+  if (atomic_load(&handling) > 0) return true;
+  pid_t first = getpid();
+  if (first != own && is_runnable(first)) return true;
+  int end = atomic_load(&used);
+  for (int index = 0; index < end; index++) {
+    pid_t tid = atomic_load(&slots[index].tid);
+    if (atomic_load(&slots[index].active) && tid != own && tid != first && is_runnable(tid)) return true;
+  }
+  return false;
+}
+
+void cspawn_signals_collect(bool thoroughly) {
   sigset_t caught, before;
   fill_with_caught(&caught);
   // A signal to the process waits for the thread that the kernel chose, which may not have run since. To unblock it
   // here is to take it here.
   pthread_sigmask(SIG_BLOCK, &caught, &before);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  for (int patience = SETTLE_MILLISECONDS; atomic_load(&handling) > 0 && patience > 0; patience--) poll(NULL, 0, 1);
+  // That thread may have taken it, and have lost its processor before the handler's first instruction. Then it is
+  // runnable; one that sleeps has nothing in hand.
+  pid_t own = (pid_t)syscall(SYS_gettid);
+  for (int patience = PATIENCE_MILLISECONDS; thoroughly && patience > 0 && may_be_at_one(own); patience--) {
+    poll(NULL, 0, 1);
+  }
 }
 
 int cspawn_signals_descriptor(int slot) { return slots[slot].pipe[0]; }

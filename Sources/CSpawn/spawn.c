@@ -169,6 +169,14 @@ int cspawn_reap(int pidfd, bool waits, bool *signalled, int *status) {
   return 1;
 }
 
+bool cspawn_has_failed(int pidfd) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  int options = WEXITED | WNOHANG | WNOWAIT;
+  if (waitid(WAIT_BY_PIDFD, (id_t)pidfd, &info, options) != 0 || info.si_pid == 0) return false;
+  return info.si_code != CLD_EXITED || info.si_status != 0;
+}
+
 static void *wait_for(void *argument) {
   int pidfd = (int)(intptr_t)argument;
   siginfo_t info;

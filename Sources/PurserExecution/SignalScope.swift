@@ -34,9 +34,10 @@ struct SignalScope: ~Copyable {
     descriptor = cspawn_signals_descriptor(slot)
   }
 
-  /// Sees to it that ``next()`` has what was sent to this process before, on whatever thread it arrives.
-  func collect() {
-    cspawn_signals_collect()
+  /// Sees to it that ``next()`` has what was sent to this process before, on whatever thread it arrives; `thoroughly`,
+  /// also what has just arrived on another, for which it may wait 50 ms.
+  func collect(thoroughly: Bool) {
+    cspawn_signals_collect(thoroughly)
   }
 
   /// The next signal, without blocking.

@@ -66,7 +66,7 @@ struct Supervisor: ~Copyable {
       poll(&polled, nfds_t(polled.count), pollTimeout(deadline: deadline))
 
       // A key on a terminal reaches the command as well, which may have ended by it before this process has run.
-      if polled[1].revents != 0 { signals.collect() }
+      if polled[1].revents != 0 { signals.collect(thoroughly: cspawn_has_failed(process.pidfd.number)) }
       if polled[0].revents != 0 || polled[1].revents != 0 {
         while let signal = signals.next() {
           if !command.isShielded || !SignalScope.interruptions.contains(signal.number) { received(signal, signals) }

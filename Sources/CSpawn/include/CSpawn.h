@@ -64,6 +64,9 @@ int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *res
 /// code.
 int cspawn_reap(int pidfd, bool waits, bool *signalled, int *status);
 
+/// Whether a process has ended otherwise than by exit code 0. It is not reaped.
+bool cspawn_has_failed(int pidfd);
+
 /// Reaps a child that this process adopted, by its pidfd, whenever it ends: at once if it has ended, else by a thread
 /// that waits for it. The pidfd is closed. A zombie that stays would confuse whoever waits for any child.
 void cspawn_reap_eventually(int pidfd);
@@ -185,8 +188,9 @@ void cspawn_watch_state(int slot, int *first, int *count);
 /// holds a slot, they are unblocked.
 void cspawn_signals_leave(void);
 
-/// Returns when what was sent to the process before can be read by cspawn_signals_next. For the thread that began.
-void cspawn_signals_collect(void);
+/// Sees to it that what was sent to the process before can be read by cspawn_signals_next. For the thread that began.
+/// Thoroughly: also what another thread has just taken; looks at the states of threads, and may wait for 50 ms.
+void cspawn_signals_collect(bool thoroughly);
 
 /// The descriptor to poll for the signals of a slot.
 int cspawn_signals_descriptor(int slot);
