@@ -191,7 +191,7 @@ def measure(bench: Bench) -> list[Section]:
 
     time.sleep(2)  # digests of files this young may not be trusted yet by a stat cache
     bench.run(exec_command, project)
-    bench.measure(entries, project, rounds=20 if bench.full else 8, runs=25 if bench.full else 15, warmup=3)
+    bench.measure(entries, project, rounds=20 if bench.full else 6, runs=25 if bench.full else 15, warmup=3)
     if step.times_ran() != ran_before:
         purser.wrong.append("ran the step while hits were timed")
     for entry in entries:

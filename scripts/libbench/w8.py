@@ -57,7 +57,7 @@ def measure(bench: Bench) -> Iterator[Section]:
         untraced = Entry("purser exec", [*wrapped, "--task", f"{name}-plain", "--", *command])
         traced = Entry("purser exec --trace", [*wrapped, "--task", name, "--trace", "--", *command])
         entries = [plain, untraced, traced]
-        bench.measure(entries, folder, rounds=15 if bench.full else 5, runs=5 if bench.full else 1, warmup=0)
+        bench.measure(entries, folder, rounds=15 if bench.full else 4, runs=5 if bench.full else 1, warmup=0)
         told = bench.figures([str(bench.purser), "--project", str(folder), "trace", name, "--json"], folder)["tasks"][0]
         traced.note = f"{len(told['read'])} files of the project read, {len(told['missing'])} looked for in vain"
         wanted = {"compile": HEADERS + 1, "imports": MODULES + 2, "processes": 1}[name]
