@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from . import graph
-from .harness import Bench, Entry, Goal, Section, against
+from .harness import FULL_ONLY, Bench, Entry, Goal, Section, against
 from .w2 import SETTLED
 
 
@@ -23,8 +23,10 @@ def one_change(bench: Bench, count: int) -> Section:
         idle = projects["ninja"].entry("ninja, nothing changed", note="the measure of the goal")
         idle.runs = 3
     pair = [entries["purser"]] + [idle] * bool(idle)
-    # These run thousands of tasks each time, of 10,000 for most of a minute.
-    peers = [entry for tool, entry in entries.items() if tool != "purser"] if bench.full or count < 10_000 else []
+    peers = [entry for tool, entry in entries.items() if tool != "purser"]
+    if count >= 10_000 and not bench.full:
+        bench.skipped += [f"{entry.name} after one change of {count:,} ({FULL_ONLY})" for entry in peers]
+        peers = []  # they run thousands of tasks each time
 
     time.sleep(SETTLED)
     for tool in ("purser", "ninja"):
