@@ -50,7 +50,7 @@ extension Session {
   fileprivate func listSubtasks(of task: String, _ cache: TaskCache) throws -> Int32 {
     if console.isJSON, !invocation.has("failed") {
       let text = try cache.encodedSubtasks(of: task)
-      if text.count > 2 {
+      if text != Subtask.encoded([]) {
         console.print(json: text)
         return 0
       }

@@ -23,12 +23,16 @@ package enum PathSearch {
   ) -> ByteString? {
     candidates(for: name, environment: environment).first { candidate in
       guard !candidate.isEmpty else { return false }
-      let path = candidate.bytes.first == UInt8(ascii: "/") ? candidate : workingDirectory + "/" + candidate
-      return path.withCString { path in
+      return location(of: candidate, in: workingDirectory).withCString { path in
         var info = stat()
         return access(path, X_OK) == 0 && stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
       }
     }
+  }
+
+  /// A candidate's path for this process, which may be elsewhere.
+  static func location(of candidate: ByteString, in workingDirectory: ByteString) -> ByteString {
+    candidate.isAbsolutePath ? candidate : workingDirectory + "/" + candidate
   }
 
   private static func path(in environment: [ByteString]) -> ByteString {

@@ -126,10 +126,9 @@ struct Spawner {
 
   /// Whether a file of that name is there after all, so that what is missing is its interpreter.
   private func candidateExists(_ name: ByteString) -> Bool {
-    let folder = command.workingDirectory + "/"
-    return PathSearch.candidates(for: name, environment: command.environment).contains { candidate in
-      (candidate.bytes.first == UInt8(ascii: "/") ? candidate : folder + candidate)
-        .withCString { access($0, F_OK) == 0 } && !candidate.isEmpty
+    PathSearch.candidates(for: name, environment: command.environment).contains { candidate in
+      !candidate.isEmpty
+        && PathSearch.location(of: candidate, in: command.workingDirectory).withCString { access($0, F_OK) == 0 }
     }
   }
 }

@@ -19,6 +19,13 @@ final class CommitQueue<Request: Sendable>: Sendable {
     var company = 0
     /// Who is to commit, but waits for company.
     var patient: Ticket?
+
+    /// Lets who waits for company go on, if enough of it is there.
+    mutating func endPatience() {
+      guard waiting.count >= company, let ticket = patient else { return }
+      patient = nil
+      ticket.signal.send()
+    }
   }
 
   /// The longest that a commit waits for company, in milliseconds.
@@ -47,9 +54,7 @@ final class CommitQueue<Request: Sendable>: Sendable {
   func expect(_ count: Int) {
     state.withLock { state in
       state.company = count
-      guard state.waiting.count >= count, let patient = state.patient else { return }
-      state.patient = nil
-      patient.signal.send()
+      state.endPatience()
     }
   }
 
@@ -61,10 +66,7 @@ final class CommitQueue<Request: Sendable>: Sendable {
     let ticket = Ticket(request)
     let mustWait = state.withLock { state in
       state.waiting.append(ticket)
-      if state.waiting.count >= state.company, let patient = state.patient {
-        state.patient = nil
-        patient.signal.send()
-      }
+      state.endPatience()
       defer { state.isLed = true }
       return state.isLed
     }

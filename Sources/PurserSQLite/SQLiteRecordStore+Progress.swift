@@ -20,20 +20,27 @@ extension SQLiteRecordStore {
   static func items(of key: TaskKey, _ connection: Connection) throws(StoreError) -> [Subtask] {
     // Bins hang from the record.
     guard let task = try taskRow(of: key, connection) else { return [] }
+    return try items(
+      of: key, count: task.subtaskCount, after: journal(of: task.id, connection), connection)
+  }
+
+  /// Some `count` items, as their bins and what happened since have them.
+  private static func items(
+    of key: TaskKey, count: Int, after events: [SubtaskEvent], _ connection: Connection
+  ) throws(StoreError) -> [Subtask] {
     var items: [Subtask] = []
-    items.reserveCapacity(max(0, min(task.subtaskCount, 1_000_000)))
+    items.reserveCapacity(max(0, min(count, 1_000_000)))
     try readBins(of: key, into: &items, connection)
-    SubtaskBin.apply(try journal(of: task.id, connection), to: &items)
+    SubtaskBin.apply(events, to: &items)
     return items
   }
 
   package func encodedSubtasks(of key: TaskKey) throws(StoreError) -> [UInt8] {
     try read(else: Subtask.encoded([])) { connection throws(StoreError) in
       guard let task = try Self.taskRow(of: key, connection) else { return Subtask.encoded([]) }
-      if try Self.journal(of: task.id, connection).isEmpty, let text = try Self.encodedBins(of: key, connection) {
-        return text
-      }
-      return try Subtask.encoded(Self.items(of: key, connection))
+      let events = try Self.journal(of: task.id, connection)
+      if events.isEmpty, let text = try Self.encodedBins(of: key, connection) { return text }
+      return try Subtask.encoded(Self.items(of: key, count: task.subtaskCount, after: events, connection))
     }
   }
 

@@ -32,52 +32,53 @@ struct SubtaskScanner {
   private mutating func scan(into item: inout Subtask) -> Bool {
     guard take("{") else { return false }
     var hasKey = false
+    // Places in our order of members, of which the first two are always there.
     var last = -1
-    /// Our order of members, each of which is there once.
-    func follows(_ place: Int) -> Bool {
-      defer { last = place }
-      return last < place && (place < 2 ? last == place - 1 : true)
-    }
     repeat {
       guard take("\""), let name = scanString(), take(":") else { return false }
+      let place: Int
       switch (name.count, text[name.lowerBound]) {
       case (1, UInt8(ascii: "i")):
         guard let index = scanInteger() else { return false }
         item.index = index
-        isOurs = follows(0) && isOurs
+        place = 0
       case (3, UInt8(ascii: "k")) where matches(name.lowerBound, "key"):
         guard take("\""), let key = scanText() else { return false }
         item.key = key
         hasKey = true
-        isOurs = follows(1) && isOurs
+        place = 1
       case (9, UInt8(ascii: "s")) where matches(name.lowerBound, "startTime"):
         guard scan(into: &item.startTime) else { return false }
-        isOurs = follows(2) && isOurs
+        place = 2
       case (7, UInt8(ascii: "e")) where matches(name.lowerBound, "endTime"):
         guard scan(into: &item.endTime) else { return false }
-        isOurs = follows(3) && isOurs
+        place = 3
       case (10, UInt8(ascii: "o")) where matches(name.lowerBound, "outputHash"):
         guard scan(into: &item.outputHash) else { return false }
-        isOurs = follows(4) && isOurs
+        place = 4
       case (6, UInt8(ascii: "s")) where matches(name.lowerBound, "status"):
         guard take("\""), let status = scanStatus() else { return false }
         item.status = status
-        isOurs = follows(5) && isOurs
+        place = 5
       case (5, UInt8(ascii: "e")) where matches(name.lowerBound, "error"):
         guard scan(into: &item.error) else { return false }
-        isOurs = follows(6) && isOurs
+        place = 6
       case (7, UInt8(ascii: "a")) where matches(name.lowerBound, "attempt"):
         guard let attempt = scanInteger() else { return false }
         item.attempt = attempt
-        isOurs = follows(7) && attempt > 0 && isOurs
+        isOurs = isOurs && attempt > 0
+        place = 7
       case (10, UInt8(ascii: "c")) where matches(name.lowerBound, "contentKey"):
         guard take("\""), let digits = scanString(),
           let digest = Digest(hexDigits: UnsafeRawBufferPointer(rebasing: text[digits]))
         else { return false }
         item.contentKey = digest
-        isOurs = follows(8) && !text[digits].contains { $0 < UInt8(ascii: "a") && $0 > UInt8(ascii: "9") } && isOurs
+        isOurs = isOurs && !text[digits].contains { $0 < UInt8(ascii: "a") && $0 > UInt8(ascii: "9") }
+        place = 8
       default: return false
       }
+      isOurs = isOurs && last < place && (place >= 2 || last == place - 1)
+      last = place
     } while take(",")
     return take("}") && hasKey && item.index >= 0
   }

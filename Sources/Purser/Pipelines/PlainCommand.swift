@@ -12,24 +12,13 @@ struct PlainCommand {
 
   /// - Returns: `nil` where only a shell knows what the text means. O(bytes).
   init?(_ text: ByteString) {
-    var words: [ByteString] = []
-    var word: [UInt8] = []
+    let blank = UInt8(ascii: " ")
     var rest = text.bytes[...]
-    while let last = rest.last, last == UInt8(ascii: "\n") || last == UInt8(ascii: " ") { rest.removeLast() }
-    for byte in rest {
-      if byte == UInt8(ascii: " ") {
-        if !word.isEmpty { words.append(ByteString(bytes: word)) }
-        word.removeAll(keepingCapacity: true)
-      } else if Self.isPlain(byte) {
-        word.append(byte)
-      } else {
-        return nil
-      }
-    }
-    if !word.isEmpty { words.append(ByteString(bytes: word)) }
-    guard let name = words.first, !name.bytes.contains(UInt8(ascii: "=")), !Self.doneByShells.contains(name)
+    while let last = rest.last, last == UInt8(ascii: "\n") || last == blank { rest.removeLast() }
+    words = rest.split(separator: blank).map { ByteString($0) }
+    guard rest.allSatisfy({ $0 == blank || Self.isPlain($0) }), let name = words.first,
+      !name.bytes.contains(UInt8(ascii: "=")), !Self.doneByShells.contains(name)
     else { return nil }
-    self.words = words
   }
 
   /// The file that a shell would execute.
@@ -72,8 +61,8 @@ struct PlainCommand {
   /// do something else as one.
   private static let doneByShells: Set<ByteString> = [
     ".", ":", "alias", "array", "autoload", "bg", "bind", "bindkey", "break", "builtin", "caller", "case", "cd",
-    "chdir",
-    "command", "compgen", "complete", "compopt", "continue", "coproc", "declare", "dirs", "disown", "do", "done",
+    "chdir", "command", "compgen", "complete", "compopt", "continue", "coproc", "declare", "dirs", "disown", "do",
+    "done",
     "echo", "elif", "else", "enable", "esac", "eval", "exec", "exit", "export", "false", "fc", "fg", "fi", "for",
     "function", "functions", "getconf", "getopts", "global", "hash", "help", "hist", "history", "if", "in", "integer",
     "jobs", "kill", "let", "local", "login", "logout", "mapfile", "nameref", "namespace", "newgrp", "popd", "print",
