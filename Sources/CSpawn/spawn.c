@@ -27,6 +27,19 @@ struct child {
   pid_t parent;
 };
 
+// Whether this thread's policy was changed.
+static _Thread_local bool gives_way;
+
+void cspawn_give_way(void) {
+  const struct sched_param none = {0};
+  if (sched_getscheduler(0) == SCHED_OTHER) gives_way = sched_setscheduler(0, SCHED_BATCH, &none) == 0;
+}
+
+void cspawn_take_part(void) {
+  const struct sched_param none = {0};
+  if (gives_way) sched_setscheduler(0, SCHED_OTHER, &none);
+}
+
 static int fail(struct child *child, int step) {
   child->result->step = step;
   child->result->failure = errno;
@@ -123,6 +136,7 @@ static int run_child(void *argument) {
   reset_signals(request->ignored);
   if (chdir(request->directory) != 0) return fail(child, CSPAWN_STEP_DIRECTORY);
   cspawn_file_limit_restore();
+  cspawn_take_part();
   if (request->tracer != NULL) be_traced(child, tracer);
   sigset_t none;
   sigemptyset(&none);

@@ -471,6 +471,7 @@ int ctrace_begin(const char *root, struct ctrace *tracer) {
   pid_t pid = ends[0] < 0 || ends[1] < 0 ? -1 : fork();
   int failure = errno;
   if (pid == 0) {
+    cspawn_take_part();
     int socket = keep_only(ends[1]);
     setsid();
     if (socket < 0 || chdir("/") != 0) _exit(1);

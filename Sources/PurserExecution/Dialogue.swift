@@ -38,8 +38,7 @@ package final class Dialogue: @unchecked Sendable {
     }
     var command = command
     command.standardInput = ends[1]
-    let process = try Spawner(command: command, ownGroup: false, ignoredSignals: 0).spawn(
-      output: ends[3], error: ends[5])
+    let process = try Spawner(command).spawn(output: ends[3], error: ends[5], ownGroup: false, ignoredSignals: 0)
     pidfd = fcntl(process.pidfd.number, F_DUPFD_CLOEXEC, 3)
   }
 

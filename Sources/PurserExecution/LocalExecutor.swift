@@ -13,7 +13,7 @@ import PurserModel
 /// in the foreground of its terminal, the command stays in its group, so that Ctrl-C, Ctrl-Z and reading from the
 /// terminal work as without us.
 ///
-/// - Important: The command is killed when the *thread* that called ``run(_:capture:output:started:)`` ends
+/// - Important: The command is killed when the *thread* that called ``run(_:capture:output:ready:started:ended:)`` ends
 ///   (PR_SET_PDEATHSIG). Call it from a thread that lives as long as the process, such as the main one, or from a
 ///   ``WorkerPool``.
 package struct LocalExecutor: Executor {
@@ -29,10 +29,17 @@ package struct LocalExecutor: Executor {
   package func run(
     _ command: Command,
     capture: LogSpool,
-    output: OutputRoute,
-    started: (ChildProcess) throws -> Void
+    output route: OutputRoute,
+    ready: () throws -> Void,
+    started: (ChildProcess) throws -> Void,
+    ended: () -> Void
   ) throws -> Completion {
     let name = command.argv.first ?? ""
+    let spawner = try Spawner(command)
+    let output = try makePipe(for: name)
+    let error = try makePipe(for: name)
+    try ready()
+    // Only now: who waits reads no signals.
     let ownGroup = !cspawn_in_foreground()
     let signals: SignalScope
     do throws(SystemError) {
@@ -44,7 +51,7 @@ package struct LocalExecutor: Executor {
         next: "raise the limit on open files (ulimit -n)")
     }
     do {
-      var supervisor = try start(command, name: name, capture: capture, route: output, ownGroup, signals)
+      var supervisor = try start(command, spawner, output, error, capture: capture, route: route, ownGroup, signals)
       let pid = supervisor.process.pid
       let child = ChildProcess(
         pid: pid, startTime: supervisor.descendants?.startTime ?? 0, processGroup: ownGroup ? pid : nil)
@@ -54,7 +61,7 @@ package struct LocalExecutor: Executor {
         supervisor.abort(signals)
         throw error
       }
-      var completion = supervisor.run(signals)
+      var completion = supervisor.run(signals, ended: ended)
       let late = signals.end(raising: false)
       completion.interruption = completion.interruption ?? (command.isShielded ? nil : late)
       completion.trace = supervisor.process.tracer?.report()
@@ -67,12 +74,9 @@ package struct LocalExecutor: Executor {
 
   /// Starts the command with its pipes, and closes our copies of the ends that it writes to.
   private func start(
-    _ command: Command, name: ByteString, capture: LogSpool, route: OutputRoute, _ ownGroup: Bool,
-    _ signals: borrowing SignalScope
+    _ command: Command, _ spawner: consuming Spawner, _ output: consuming Pipe, _ error: consuming Pipe,
+    capture: LogSpool, route: OutputRoute, _ ownGroup: Bool, _ signals: borrowing SignalScope
   ) throws(ExecutionError) -> Supervisor {
-    let spawner = Spawner(command: command, ownGroup: ownGroup, ignoredSignals: signals.ignored)
-    let output = try makePipe(for: name)
-    let error = try makePipe(for: name)
     let pipes = [output.inode, error.inode]
     signals.announce()
     let tracer = command.tracedRoot.map { Tracer(root: $0) }
@@ -80,7 +84,9 @@ package struct LocalExecutor: Executor {
     let time = MonotonicTime.now()
     let process: Spawner.Spawned
     do throws(ExecutionError) {
-      process = try spawner.spawn(output: output.writing.number, error: error.writing.number, tracer: tracer)
+      process = try spawner.spawn(
+        output: output.writing.number, error: error.writing.number, ownGroup: ownGroup,
+        ignoredSignals: signals.ignored, tracer: tracer)
     } catch {
       signals.renounce()
       throw error

@@ -2,8 +2,8 @@ import CSpawn
 import Glibc
 import PurserModel
 
-/// Turns a command into a process.
-struct Spawner {
+/// Turns a command into a process. What can be made before there is one is made with this.
+struct Spawner: ~Copyable {
   /// A process of ours that is not reaped yet, so that its pid is its own.
   struct Spawned: ~Copyable {
     let pid: Int32
@@ -12,14 +12,18 @@ struct Spawner {
     let tracer: Tracer?
   }
 
-  let command: Command
-  /// Whether the command leads a process group of its own.
-  let ownGroup: Bool
-  /// The signals that stay ignored, bit n - 1 for signal n.
-  let ignoredSignals: UInt64
+  private let command: Command
+  private let name: ByteString
+  /// What may be executed, in the order in which it is tried.
+  private let candidates: [ByteString]
+  private let input: Descriptor
+  private let candidateList: CStringArray
+  private let argv: CStringArray
+  private let shellArgv: CStringArray
+  private let environment: CStringArray
+  private let directory: CStringArray
 
-  /// Starts the command with two descriptors as its standard output and error; both are 3 or more.
-  func spawn(output: Int32, error: Int32, tracer: Tracer? = nil) throws(ExecutionError) -> Spawned {
+  init(_ command: Command) throws(ExecutionError) {
     let name = command.argv.first ?? ""
     guard
       !CStringArray.cannotHold(command.argv) && !CStringArray.cannotHold(command.environment)
@@ -28,19 +32,32 @@ struct Spawner {
       throw .system(
         "an argument, a variable or the folder holds a NUL byte", command: name, errno: EINVAL, next: "remove it")
     }
-    let input = try openInput(of: name)
+    let input = try Self.openInput(of: command, name)
     let candidates =
       command.program.map { [$0] } ?? PathSearch.candidates(for: name, environment: command.environment)
     // To look is cheaper than to try: an execve that fails has made room for a program by then.
     let missing = candidates.prefix { $0.isAbsolutePath && $0.withCString { access($0, F_OK) } != 0 && errno == ENOENT }
-    let present = missing.count == candidates.count ? candidates : Array(candidates[missing.count...])
-    let candidateList = CStringArray(present)
-    let argv = CStringArray(command.argv)
+    self.command = command
+    self.name = name
+    self.input = input
+    self.candidates = missing.count == candidates.count ? candidates : Array(candidates[missing.count...])
+    candidateList = CStringArray(self.candidates)
+    argv = CStringArray(command.argv)
     // The second element is replaced by the script's path, in the child.
-    let shellArgv = CStringArray(["/bin/sh", ""] + command.argv.dropFirst())
-    let environment = CStringArray(command.environment)
-    let directory = CStringArray([command.workingDirectory])
+    shellArgv = CStringArray(["/bin/sh", ""] + command.argv.dropFirst())
+    environment = CStringArray(command.environment)
+    directory = CStringArray([command.workingDirectory])
+  }
 
+  /// Starts the command, once.
+  ///
+  /// - Parameters:
+  ///   - output: becomes its standard output, `error` its standard error; both are 3 or more.
+  ///   - ownGroup: whether it leads a process group of its own.
+  ///   - ignoredSignals: those that stay ignored, bit n - 1 for signal n.
+  func spawn(
+    output: Int32, error: Int32, ownGroup: Bool, ignoredSignals: UInt64, tracer: Tracer? = nil
+  ) throws(ExecutionError) -> Spawned {
     var request = cspawn_request()
     request.candidates = UnsafeRawPointer(candidateList.pointers).assumingMemoryBound(to: UnsafePointer<CChar>?.self)
     request.argv = UnsafePointer(argv.pointers)
@@ -55,19 +72,12 @@ struct Spawner {
     request.tracer = tracer?.handle
     var result = cspawn_result()
     let status = cspawn_spawn(&request, &result)
-    // What the request points to has to live until here.
-    withExtendedLifetime(input) {}
-    withExtendedLifetime(candidateList) {}
-    withExtendedLifetime(argv) {}
-    withExtendedLifetime(shellArgv) {}
-    withExtendedLifetime(environment) {}
-    withExtendedLifetime(directory) {}
     if result.tracing_failure != 0 { tracer?.failure = result.tracing_failure }
-    guard status == 0 else { throw failure(result, name: name, candidates: present) }
+    guard status == 0 else { throw failure(result) }
     return Spawned(pid: result.pid, pidfd: Descriptor(result.pidfd), tracer: tracer)
   }
 
-  private func openInput(of name: ByteString) throws(ExecutionError) -> Descriptor {
+  private static func openInput(of command: Command, _ name: ByteString) throws(ExecutionError) -> Descriptor {
     do throws(SystemError) {
       if let given = command.standardInput { return try Descriptor.high(copyOf: given) }
       return try Descriptor.high(open("/dev/null", O_RDONLY | O_CLOEXEC))
@@ -78,10 +88,10 @@ struct Spawner {
     }
   }
 
-  private func failure(_ result: cspawn_result, name: ByteString, candidates: [ByteString]) -> ExecutionError {
+  private func failure(_ result: cspawn_result) -> ExecutionError {
     switch cspawn_step(UInt32(result.step)) {
     case CSPAWN_STEP_EXEC:
-      return executionFailure(result.failure, name: name, path: candidates[result.candidate])
+      return executionFailure(result.failure, path: candidates[result.candidate])
     case CSPAWN_STEP_DIRECTORY:
       return .system(
         "the working directory '\(command.workingDirectory.printable)' cannot be entered", command: name,
@@ -93,7 +103,7 @@ struct Spawner {
     }
   }
 
-  private func executionFailure(_ number: Int32, name: ByteString, path: ByteString) -> ExecutionError {
+  private func executionFailure(_ number: Int32, path: ByteString) -> ExecutionError {
     let shown = name.printable
     switch number {
     case ENOENT, ENOTDIR, ENAMETOOLONG:

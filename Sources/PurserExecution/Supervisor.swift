@@ -52,8 +52,8 @@ struct Supervisor: ~Copyable {
     self.started = started
   }
 
-  /// Blocks until the command has ended and its output is written.
-  mutating func run(_ signals: borrowing SignalScope) -> Completion {
+  /// Blocks until the command has ended, which is told, and its output is written.
+  mutating func run(_ signals: borrowing SignalScope, ended: () -> Void) -> Completion {
     let deadline = command.timeout.map { started.advanced(by: $0) }
     while !isFinished {
       var polled = [
@@ -81,7 +81,9 @@ struct Supervisor: ~Copyable {
       if polled[2].revents != 0 { first.advance(capture: capture, limit: limit) }
       if polled[3].revents != 0 { second.advance(capture: capture, limit: limit) }
       let now = MonotonicTime.now()
+      let wasAwaited = awaitsEnd
       proceed(now, hasEnded: polled[1].revents != 0, deadline: deadline, signals)
+      if wasAwaited, !awaitsEnd { ended() }
     }
     return Completion(
       exit: timedOut ? .timedOut : exit ?? .signalled(SIGKILL), interruption: interruption, isEscalated: isEscalated,

@@ -5,7 +5,8 @@ import Synchronization
 /// Does what it is given on a bounded number of threads, first come, first served.
 ///
 /// The threads are the process's (``ThreadStock``): pools come and go, one for each run, and share them. The signals
-/// that are passed on to commands are left to the other threads, except while a thread runs a command.
+/// that are passed on to commands are left to the other threads, except while a thread runs a command. When a thread
+/// wakes, it lets commands and other threads have their turn first (`SCHED_BATCH`).
 package final class WorkerPool: Sendable {
   private let limit: Int
   private let state = Mutex(State())
@@ -109,6 +110,7 @@ private final class ThreadStock: @unchecked Sendable {
       &thread, &attributes,
       { _ in
         cspawn_signals_leave()
+        cspawn_give_way()
         ThreadStock.shared.workForever()
       }, nil) == 0
   }

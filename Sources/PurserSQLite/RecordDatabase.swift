@@ -25,6 +25,7 @@ final class RecordDatabase {
   let gatePath: String
   private let isDurable: Bool
   private let now: @Sendable () -> String
+  private var wasMissing = false
   private var reader: Connection?
   private var writer: Connection?
   /// The number of the file that `writer` has open.
@@ -85,8 +86,7 @@ final class RecordDatabase {
     // What writes keeps its pages over its own commits, a reader beside it does not.
     if let open = writer ?? reader { return open }
     if isInMemory { return try writing() }
-    try StoreFolder.check(directory)
-    guard try hasFile() else { return nil }
+    guard try findFile() else { return nil }
     let connection = try Connection(path: databasePath, mode: .readOnly)
     // In one transaction: another process may be creating the store between two questions.
     try connection.execute("BEGIN")
@@ -96,6 +96,15 @@ final class RecordDatabase {
     try connection.execute(Self.readingSettings)
     reader = connection
     return connection
+  }
+
+  /// Whether there is a store; throws for one that must not be used. Where there was none, only its file is looked for
+  /// again: who plans a first run asks for each task.
+  private func findFile() throws(StoreError) -> Bool {
+    if wasMissing, try !hasFile() { return false }
+    try StoreFolder.check(directory)
+    wasMissing = try !hasFile()
+    return !wasMissing
   }
 
   /// Whether the database's file is there; throws for what is no file, or cannot be reached.
@@ -143,8 +152,7 @@ final class RecordDatabase {
     _ body: (Connection) throws(StoreError) -> Result
   ) throws(StoreError) -> Result? {
     if snapshot == nil {
-      try StoreFolder.check(directory)
-      guard let generation = Generation(gateAt: gatePath), try hasFile(), isLogEmpty() else { return nil }
+      guard try findFile(), let generation = Generation(gateAt: gatePath), isLogEmpty() else { return nil }
       let connection = try Connection(path: databasePath, mode: .immutable)
       try connection.execute(Self.readingSettings)
       snapshot = Snapshot(connection: connection, generation: generation)

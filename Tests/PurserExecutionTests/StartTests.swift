@@ -14,6 +14,62 @@ struct StartTests {
     #expect(ran.outputText == "0\n1\n2\n3\n")
   }
 
+  @Test func `A thread of a pool gives way to commands, which take part as any other program does`() async throws {
+    let ran = try await withCheckedThrowingContinuation { continuation in
+      WorkerPool(count: 1).submit {
+        let spool = LogSpool(directory: "/tmp")
+        let command = Command(argv: ["cat", "/proc/self/stat"], environment: ["PATH=/usr/bin:/bin"]).asAsked
+        let own = sched_getscheduler(0)
+        continuation.resume(
+          with: Result {
+            _ = try LocalExecutor().run(command, capture: spool, passThrough: false, started: { _ in })
+            return (own, spool.withContents(frames))
+          })
+      }
+    }
+    let text = String(decoding: ran.1.flatMap(\.bytes), as: UTF8.self)
+    // The name, which may hold blanks, ends with the last parenthesis; the policy is the 41st field, the name the second.
+    let fields = try #require(text.split(separator: ")").last).split(whereSeparator: \.isWhitespace)
+    #expect(fields[38] == "0", "SCHED_OTHER")
+    #expect(ran.0 == 3, "SCHED_BATCH")
+  }
+
+  @Test func `Whoever waits until a command may start, and says no, starts nothing`() async throws {
+    struct No: Error {}
+    try await withTemporaryDirectory { directory in
+      let mark = directory + "/started"
+      let command = Command(argv: ["touch", mark], environment: ["PATH=/usr/bin:/bin"]).asAsked
+      let told = try await onThread {
+        var told: [String] = []
+        #expect(throws: No.self) {
+          _ = try LocalExecutor().run(
+            command, capture: LogSpool(directory: directory), output: .discard,
+            ready: {
+              told.append("ready")
+              throw No()
+            }, started: { _ in told.append("started") }, ended: { told.append("ended") })
+        }
+        return told
+      }
+      #expect(told == ["ready"])
+      #expect(mark.withCString { access($0, F_OK) } != 0)
+    }
+  }
+
+  @Test func `Whoever asks is told in order: ready, started, ended, each once`() async throws {
+    let command = Command(argv: shell("echo one; sleep 0.05; echo two; exit 3"), environment: ["PATH=/usr/bin:/bin"])
+      .asAsked
+    let (told, exit) = try await onThread {
+      var told: [String] = []
+      let completion = try LocalExecutor().run(
+        command, capture: LogSpool(directory: "/tmp"), output: .discard, ready: { told.append("ready") },
+        started: { _ in told.append("started") }, ended: { told.append("ended") })
+      return (told, completion.exit)
+    }
+    #expect(told == ["ready", "started", "ended"])
+    #expect(exit == .exited(3))
+  }
+
   @Test(arguments: ["SigBlk", "SigIgn", "SigCgt"])
   func `No signal is blocked, ignored or caught in the command`(field: String) async throws {
     let ran = try await run(["cat", "/proc/self/status"])

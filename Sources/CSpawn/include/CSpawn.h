@@ -59,6 +59,14 @@ struct cspawn_result {
 /// The child is killed (SIGKILL) when the calling *thread* ends. Returns after the exec, so a failed exec is known.
 int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *result);
 
+/// Lets this thread give way to the commands that it starts, and to others: when it wakes, it waits until they have had
+/// their turn (SCHED_BATCH), so that what surrounds short commands does not interrupt them. They do not inherit that.
+/// For a thread of its own; one that has another policy than the usual one keeps it.
+void cspawn_give_way(void);
+
+/// In a child of such a thread: takes part as others do.
+void cspawn_take_part(void);
+
 /// Reaps a process by its pidfd: 1 reaped, 0 still running, -1 errno. `waits` blocks until it can be reaped: one that is
 /// followed has ended before its tracer gives it up. `signalled` tells whether `status` is a signal number or an exit
 /// code.

@@ -33,16 +33,41 @@ final class Places: @unchecked Sendable {
 
   /// Waits for a place, and has it while `body` runs.
   func hold<Result>(_ body: () throws -> Result) rethrows -> Result {
-    while sem_wait(free) != 0 && errno == EINTR {}
-    let start = MonotonicTime.now()
-    defer {
-      let held = Int(clamping: start.duration(to: MonotonicTime.now()).microseconds)
-      // Where two threads meet here, one of them is not counted, which does no harm.
-      let before = average.load(ordering: .relaxed)
-      average.store((before * 7 + min(held, Self.unknown)) / 8, ordering: .relaxed)
-      sem_post(free)
-    }
+    let place = Place(of: self)
+    place.take()
+    defer { place.giveBack() }
     return try body()
+  }
+
+  /// A place, for one who waits for it, has it, and gives it back; for one thread.
+  final class Place {
+    private let places: Places
+    private var taken: MonotonicTime?
+
+    init(of places: Places) {
+      self.places = places
+    }
+
+    deinit {
+      giveBack()
+    }
+
+    /// Waits until there is one.
+    func take() {
+      while sem_wait(places.free) != 0 && errno == EINTR {}
+      taken = .now()
+    }
+
+    /// Does nothing where none was taken, or was given back already.
+    func giveBack() {
+      guard let start = taken else { return }
+      taken = nil
+      let held = Int(clamping: start.duration(to: .now()).microseconds)
+      // Where two threads meet here, one of them is not counted, which does no harm.
+      let before = places.average.load(ordering: .relaxed)
+      places.average.store((before * 7 + min(held, Places.unknown)) / 8, ordering: .relaxed)
+      sem_post(places.free)
+    }
   }
 
   /// How many tasks more than there are places are worth being under way. With one place, none: then each task is looked

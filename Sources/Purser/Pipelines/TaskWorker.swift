@@ -214,15 +214,20 @@ final class TaskWorker: Sendable {
       }
       let commands = TaskCommand(cache: cache, pipeline: pipeline, task: task)
       let prepared = try commands.prepare(items: nil, run: attempt.run)
-      let completion = try places.hold { () throws -> Completion? in
-        // The run may have been told to stop while this waited.
-        if isStopped.load(ordering: .relaxed) { return nil }
-        attempt.restart()
-        start = MonotonicTime.now()
-        report(.started(task: spec.id, reasons: reasons))
-        return try run(prepared.command, of: spec.id, item: nil, log, attempt)
-      }
-      guard let completion else {
+      let place = Places.Place(of: places)
+      let completion: Completion
+      do {
+        completion = try run(
+          prepared.command, of: spec.id, item: nil, log, attempt,
+          ready: {
+            place.take()
+            // The run may have been told to stop while this waited.
+            if isStopped.load(ordering: .relaxed) { throw Stopped() }
+            attempt.restart()
+            start = MonotonicTime.now()
+            report(.started(task: spec.id, reasons: reasons))
+          }, ended: { place.giveBack() })
+      } catch is Stopped {
         try attempt.finish(.cancelled(exitCode: nil))
         return .interrupted
       }
@@ -316,9 +321,13 @@ final class TaskWorker: Sendable {
     return .ran(microseconds: start.duration(to: MonotonicTime.now()).microseconds, items: items)
   }
 
+  /// The run was told to stop before a command was started.
+  private struct Stopped: Error {}
+
   /// Runs a command with its output delivered by lines.
   func run(
-    _ command: Command, of task: String, item: String?, _ log: LogSpool, _ attempt: Attempt
+    _ command: Command, of task: String, item: String?, _ log: LogSpool, _ attempt: Attempt,
+    ready: () throws -> Void = {}, ended: () -> Void = {}
   ) throws -> Completion {
     var command = command
     command.cancellation = cancellation
@@ -327,11 +336,12 @@ final class TaskWorker: Sendable {
     return try executor.run(
       command, capture: log,
       output: .lines { [report] stream, line in report(.line(task: task, item: item, stream: stream, text: line)) },
+      ready: ready,
       started: { _ in
         // It is not noted, as for a single step: what is left of a dead run is found by what it has in its environment.
         // But who was frozen since the lease was taken may have lost it, and must not begin.
         try attempt.confirm()
-      })
+      }, ended: ended)
   }
 
   static func describe(_ completion: Completion) -> String {
