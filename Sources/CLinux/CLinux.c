@@ -20,16 +20,21 @@
 // Only there to interrupt a wait: the handler has nothing to do.
 static void wake(int signal) { (void)signal; }
 
-// The place in front of the lock, beyond what the file holds. One process stands there at a time, and whoever comes
-// back for the lock has to pass it too: else the last holder, which runs, takes the lock again and again before those
-// that sleep have woken.
-static int front(int fd, short type, int command) {
-  struct flock place = {.l_type = type, .l_whence = SEEK_SET, .l_start = 1 << 20, .l_len = 1};
+// The place in front of the lock, one for each queue, beyond what the file holds. One process stands there at a time, and
+// whoever comes back for the lock has to pass it too: else the last holder, which runs, takes the lock again and again
+// before those that sleep have woken.
+static int front(int fd, int queue, short type, int command) {
+  struct flock place = {.l_type = type, .l_whence = SEEK_SET, .l_start = (1 << 20) + queue, .l_len = 1};
   return fcntl(fd, command, &place);
 }
 
-int purser_lock(int fd, int milliseconds) {
-  int is_in_front = front(fd, F_WRLCK, F_OFD_SETLK) == 0;
+int purser_lock_is_awaited(int fd, int queue) {
+  struct flock place = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (1 << 20) + queue, .l_len = 1};
+  return fcntl(fd, F_OFD_GETLK, &place) == 0 && place.l_type != F_UNLCK;
+}
+
+int purser_lock(int fd, int queue, int milliseconds) {
+  int is_in_front = front(fd, queue, F_WRLCK, F_OFD_SETLK) == 0;
   // Where there are no such locks, it goes without.
   int is_crowded = !is_in_front && (errno == EAGAIN || errno == EACCES);
   if (!is_crowded) {
@@ -40,7 +45,7 @@ int purser_lock(int fd, int milliseconds) {
       break;
     }
     if (result != -EWOULDBLOCK) {
-      if (is_in_front) front(fd, F_UNLCK, F_OFD_SETLK);
+      if (is_in_front) front(fd, queue, F_UNLCK, F_OFD_SETLK);
       return result;
     }
   }
@@ -71,7 +76,7 @@ int purser_lock(int fd, int milliseconds) {
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
     while (1) {
-      int failed = is_crowded ? front(fd, F_WRLCK, F_OFD_SETLKW) : flock(fd, LOCK_EX);
+      int failed = is_crowded ? front(fd, queue, F_WRLCK, F_OFD_SETLKW) : flock(fd, LOCK_EX);
       if (failed == 0 && is_crowded) {
         is_crowded = 0;
         is_in_front = 1;
@@ -91,7 +96,7 @@ int purser_lock(int fd, int milliseconds) {
     }
     timer_delete(timer);
   }
-  if (is_in_front) front(fd, F_UNLCK, F_OFD_SETLK);
+  if (is_in_front) front(fd, queue, F_UNLCK, F_OFD_SETLK);
   pthread_sigmask(SIG_SETMASK, &before, 0);
   return result;
 }

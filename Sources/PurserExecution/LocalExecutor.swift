@@ -36,10 +36,10 @@ package struct LocalExecutor: Executor {
   ) throws -> Completion {
     let name = command.argv.first ?? ""
     let spawner = try Spawner(command)
+    try ready()
+    // Only now: who waits reads no signals, and many may wait, who had better not hold many open files.
     let output = try makePipe(for: name)
     let error = try makePipe(for: name)
-    try ready()
-    // Only now: who waits reads no signals.
     let ownGroup = !cspawn_in_foreground()
     let signals: SignalScope
     do throws(SystemError) {

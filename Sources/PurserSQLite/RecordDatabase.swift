@@ -231,12 +231,14 @@ final class RecordDatabase {
       && gate?.hasSeenOthers != true
   }
 
-  private func holdGate<Result>(_ body: (UInt64) throws(StoreError) -> Result) throws(StoreError) -> Result {
+  private func holdGate<Result>(
+    isQuick: Bool = false, _ body: (UInt64) throws(StoreError) -> Result
+  ) throws(StoreError) -> Result {
     if isInMemory { return try body(0) }
     if gate == nil { gate = try WriterGate(path: gatePath) }
     guard gate != nil else { preconditionFailure("the gate was opened above") }
     var result: Result?
-    try gate?.hold { generation throws(StoreError) in result = try body(generation) }
+    try gate?.hold(isQuick: isQuick) { generation throws(StoreError) in result = try body(generation) }
     guard let result else { preconditionFailure("hold runs its body or throws") }
     return result
   }
@@ -255,7 +257,7 @@ final class RecordDatabase {
   ) throws(StoreError) -> Result {
     let connection = try writing()
     let known = gate?.lastGeneration ?? 0
-    return try holdGate { generation throws(StoreError) in
+    return try holdGate(isQuick: !durable) { generation throws(StoreError) in
       if generation != known { connection.interned = InternedRows() }
       try setSynchronous(connection, durable: durable && isDurable)
       try connection.run("BEGIN IMMEDIATE", [])

@@ -5,8 +5,9 @@ import PurserStore
 /// The writers' gate: an exclusive `flock` that every write transaction, checkpoint and migration holds.
 ///
 /// SQLite before 3.51.3 can corrupt a WAL database when one connection resets the WAL while another checkpoints. With
-/// one writer at a time, checkpoints included, that cannot happen; and waiting writers stand in the kernel's queue
-/// instead of polling. The file holds the number of the process that went through last, so that a waiter can name it,
+/// one writer at a time, checkpoints included, that cannot happen; and waiting writers stand in the kernel's queues
+/// instead of polling. There are two, so that who is quickly done need not wait for all those who wait for the disk:
+/// many workers that end their work at the same time each have their next work after one end, not after all. The file holds the number of the process that went through last, so that a waiter can name it,
 /// and a generation: odd while somebody is inside, and another even number afterwards, so that a reader can tell whether
 /// the database was left alone while it looked (see ``Generation``).
 struct WriterGate: ~Copyable {
@@ -33,10 +34,13 @@ struct WriterGate: ~Copyable {
 
   /// Runs `body` with the gate held, and the generation before. Waits for it at most `seconds`, then throws `busy` naming
   /// the holder.
+  ///
+  /// - Parameter isQuick: whether `body` waits for no disk.
   mutating func hold<Result: ~Copyable>(
-    seconds: Int32 = 30, _ body: (UInt64) throws(StoreError) -> Result
+    isQuick: Bool = false, seconds: Int32 = 30, _ body: (UInt64) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
-    let code = purser_lock(descriptor, seconds * 1000)
+    letOthersPass(isQuick ? 0 : 1)
+    let code = purser_lock(descriptor, isQuick ? 1 : 0, seconds * 1000)
     guard code == 0 else {
       if code == -ETIMEDOUT {
         throw StoreError(
@@ -60,6 +64,17 @@ struct WriterGate: ~Copyable {
     }
     defer { _ = write(Self.padded(inside + 1, 20), at: Generation.offset) }
     return try body(before)
+  }
+
+  /// Where this process was the last inside and somebody waits in the other queue, lets that one in before: one that
+  /// comes again and again would often be back before the other has woken. Waits for a few milliseconds at most.
+  private func letOthersPass(_ queue: Int32) {
+    guard let lastGeneration else { return }
+    var turns = 0
+    while turns < 100, purser_lock_is_awaited(descriptor, queue) != 0, Generation.read(descriptor) == lastGeneration {
+      usleep(50)
+      turns += 1
+    }
   }
 
   private static func padded(_ number: UInt64, _ width: Int) -> String {

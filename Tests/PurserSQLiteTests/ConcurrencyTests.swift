@@ -139,7 +139,9 @@ struct ConcurrencyTests {
       isDone.store(true, ordering: .sequentiallyConsistent)
     }
     // The kernel lists who waits for a lock with an arrow; reading is not kept from by the gate.
-    while try !Self.isWaiting(forLockOn: gate), !isDone.load(ordering: .sequentiallyConsistent) { sched_yield() }
+    while try Self.countWaiting(forLocksOn: gate) == 0, !isDone.load(ordering: .sequentiallyConsistent) {
+      sched_yield()
+    }
     let wasDone = isDone.load(ordering: .sequentiallyConsistent)
     #expect(!wasDone)
     #expect(try openSQLite().record(step.key)?.status == .success)
@@ -166,6 +168,66 @@ struct ConcurrencyTests {
           + "(\(String(decoding: name, as: UTF8.self))); wait until it is done and try again")
     }
     try second.hold(seconds: 1) { _ throws(StoreError) in }
+  }
+
+  @Test("who is quick waits for one of those who wait for the disk, not for all of them", .temporaryFolder)
+  func twoQueues() throws {
+    let path = TemporaryFolder.current("write.lock").escaped
+    let names = ["one", "two", "three", "quick"]
+    let order = Mutex<[String]>([])
+    let group = DispatchGroup()
+    /// Until so many stand in the queues, whether they wait for the lock or for the place in front of it.
+    @Sendable func wait(for count: Int) throws(StoreError) {
+      do {
+        while try Self.countWaiting(forLocksOn: ByteString(path)) < count { sched_yield() }
+      } catch {
+        throw StoreError(.io, "\(error)")
+      }
+    }
+    var first = try WriterGate(path: path)
+    try first.hold { _ throws(StoreError) in
+      for (number, name) in names.enumerated() {
+        Thread.start(in: group) {
+          var gate = try WriterGate(path: path)
+          try gate.hold(isQuick: name == "quick") { _ throws(StoreError) in
+            let left = order.withLock { order in
+              order.append(name)
+              return names.count - order.count
+            }
+            try wait(for: left)
+          }
+        }
+        try wait(for: number + 1)
+      }
+    }
+    group.wait()
+    let last = order.withLock { $0 }
+    #expect(last == ["one", "quick", "two", "three"])
+  }
+
+  @Test("who comes back at once leaves a moment to who stands in the other queue", .temporaryFolder)
+  func letsOthersPass() throws {
+    let path = TemporaryFolder.current("write.lock").escaped
+    var gate = try WriterGate(path: path)
+    try gate.hold { _ throws(StoreError) in }
+    // One that has not woken: it stands in front of the lock.
+    let descriptor = open(path, O_RDWR | O_CLOEXEC)
+    defer { close(descriptor) }
+    var place = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: 1 << 20 + 1, l_len: 1, l_pid: 0)
+    try #require(fcntl(descriptor, Self.openFileLock, &place) == 0)
+    func nanoseconds(_ isQuick: Bool) throws -> Int {
+      let start = DispatchTime.now().uptimeNanoseconds
+      try gate.hold(isQuick: isQuick) { _ throws(StoreError) in }
+      return Int(DispatchTime.now().uptimeNanoseconds - start)
+    }
+    // A hundred naps of 50 µs: nobody sleeps shorter than that.
+    let waited = try nanoseconds(false)
+    #expect(waited >= 5_000_000)
+    place.l_type = Int16(F_UNLCK)
+    try #require(fcntl(descriptor, Self.openFileLock, &place) == 0)
+    var turns = 0
+    while try nanoseconds(false) >= 5_000_000, turns < 20 { turns += 1 }
+    #expect(turns < 20, "with nobody there, nobody is waited for")
   }
 
   @Test("a body that throws leaves the gate open", .temporaryFolder)
@@ -197,13 +259,44 @@ struct ConcurrencyTests {
     try Step("a").run(in: store)
   }
 
-  private static func isWaiting(forLockOn path: ByteString) throws -> Bool {
+  /// `F_OFD_SETLK`.
+  private static let openFileLock: Int32 = 37
+
+  private static func countWaiting(forLocksOn path: ByteString) throws -> Int {
     var info = stat()
     try #require(path.withCString { stat($0, &info) } == 0)
     let locks = try #require(try TemporaryFolder(path: "/proc").bytes(ofPseudoFile: "locks"))
-    return String(decoding: locks, as: UTF8.self).split(separator: "\n").contains {
-      $0.contains("-> FLOCK") && $0.contains(":\(info.st_ino) ")
+    return String(decoding: locks, as: UTF8.self).split(separator: "\n").count {
+      $0.contains("-> ") && $0.contains(":\(info.st_ino) ")
     }
+  }
+}
+
+/// Threads of their own, since those of a queue may be too few for all that wait for each other.
+private enum Thread {
+  static func start(in group: DispatchGroup, _ body: @escaping @Sendable () throws -> Void) {
+    group.enter()
+    let job = Unmanaged.passRetained(
+      Job {
+        #expect(throws: Never.self) { try body() }
+        group.leave()
+      })
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, nil,
+      { context in
+        guard let context else { return nil }
+        Unmanaged<Job>.fromOpaque(context).takeRetainedValue().body()
+        return nil
+      }, job.toOpaque())
+    precondition(code == 0, "a thread could not be started")
+    pthread_detach(thread)
+  }
+
+  private final class Job: Sendable {
+    let body: @Sendable () -> Void
+
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
 }
 

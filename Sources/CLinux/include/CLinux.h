@@ -6,7 +6,13 @@
 // errno on failure.
 
 /// flock(fd, LOCK_EX), waiting in the kernel's queue for at most `milliseconds`; -ETIMEDOUT when that is over.
-int purser_lock(int fd, int milliseconds);
+///
+/// There are two queues, 0 and 1. Nobody overtakes within one; those at the heads of both wait for the lock itself, first
+/// come, first served. Only who comes while the lock is let go may get it before a head that sleeps has woken.
+int purser_lock(int fd, int queue, int milliseconds);
+
+/// Whether somebody, through another opening of the file, stands at the head of a queue.
+int purser_lock_is_awaited(int fd, int queue);
 
 /// Opens `path` beneath `directory`, following no symbolic link and no `..` out of it (openat2).
 int purser_open_beneath(int directory, const char *path, int flags, unsigned mode);
