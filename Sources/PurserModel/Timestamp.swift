@@ -12,8 +12,31 @@ public enum Timestamp {
     let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
     let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
     let seconds = time / 1_000_000
-    return pad(year, 4) + "-" + pad(month, 2) + "-" + pad(day, 2) + "T" + pad(seconds / 3600, 2) + ":"
-      + pad(seconds / 60 % 60, 2) + ":" + pad(seconds % 60, 2) + "." + pad(time % 1_000_000, 6) + "Z"
+    guard (0...9999).contains(year) else {
+      // As wide as it has to be.
+      let rest = string(microseconds: microseconds - days * 86_400_000_000).dropFirst(10)
+      return pad(year, 4) + "-" + pad(month, 2) + "-" + pad(day, 2) + rest
+    }
+    return String(unsafeUninitializedCapacity: 27) { buffer in
+      var count = 0
+      func put(_ value: Int64, _ width: Int, _ mark: Unicode.Scalar) {
+        var rest = value
+        for place in stride(from: count + width - 1, through: count, by: -1) {
+          buffer[place] = UInt8(ascii: "0") + UInt8(rest % 10)
+          rest /= 10
+        }
+        buffer[count + width] = UInt8(ascii: mark)
+        count += width + 1
+      }
+      put(year, 4, "-")
+      put(month, 2, "-")
+      put(day, 2, "T")
+      put(seconds / 3600, 2, ":")
+      put(seconds / 60 % 60, 2, ":")
+      put(seconds % 60, 2, ".")
+      put(time % 1_000_000, 6, "Z")
+      return count
+    }
   }
 
   /// Microseconds since 1970 for `YYYY-MM-DDTHH:MM:SS[.fraction][Z]`, read as UTC; `nil` for anything else.

@@ -24,20 +24,35 @@ extension SQLiteRecordStore {
       try connection.integer(
         "SELECT id FROM subtask_events WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", journalIDs(of: row))
       ?? row << 32
-    var statement = try connection.statement(
-      """
-      INSERT INTO subtask_events (id, task_row, item, status, time, output_hash, error, content_key)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-      """)
-    for event in events {
-      id += 1
-      try statement.bind([
-        .integer(id), .integer(row), .integer(Int64(event.index)), .integer(event.status.code), .text(event.time),
-        .text(orNull: event.outputHash), .text(orNull: event.error), .digest(orNull: event.contentKey),
-      ])
-      _ = try statement.step()
+    var rest = events[...]
+    for (rows, insertion) in [(insertedAtOnce, insertionOfMany), (1, insertionOfOne)] where rest.count >= rows {
+      var statement = try connection.statement(insertion)
+      while rest.count >= rows {
+        var values: [SQLValue] = []
+        values.reserveCapacity(rows * 8)
+        for event in rest.prefix(rows) {
+          id += 1
+          values += [
+            .integer(id), .integer(row), .integer(Int64(event.index)), .integer(event.status.code), .text(event.time),
+            .text(orNull: event.outputHash), .text(orNull: event.error), .digest(orNull: event.contentKey),
+          ]
+        }
+        try statement.bind(values)
+        _ = try statement.step()
+        rest = rest.dropFirst(rows)
+      }
     }
     return id - row << 32
+  }
+
+  /// For each execution, SQLite makes a table of what `status` may be, which takes as long as a row does.
+  private static let insertedAtOnce = 64
+  private static let insertionOfOne = insertion(of: 1)
+  private static let insertionOfMany = insertion(of: insertedAtOnce)
+
+  private static func insertion(of rows: Int) -> String {
+    "INSERT INTO subtask_events (id, task_row, item, status, time, output_hash, error, content_key) VALUES "
+      + Array(repeating: "(?, ?, ?, ?, ?, ?, ?, ?)", count: rows).joined(separator: ", ")
   }
 
   /// The events of a task, in their order.

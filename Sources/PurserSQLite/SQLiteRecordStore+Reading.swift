@@ -51,6 +51,9 @@ extension SQLiteRecordStore {
         Self.recordColumns + condition + " ORDER BY t.storage_key, t.pipeline, t.task_id")
       try statement.bind(values)
       var records: [TaskRecord] = []
+      // Counted first: records are large, and to move all of them each time that the room is used up takes longer.
+      let count = try connection.integer("SELECT count(*) FROM tasks t " + condition, values) ?? 0
+      records.reserveCapacity(Int(count))
       while try statement.step() { records.append(try Self.record(statement, connection)) }
       return records
     }

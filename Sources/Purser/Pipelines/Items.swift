@@ -48,6 +48,7 @@ struct ItemList {
     items.reserveCapacity(data.elements.count)
     // As bytes: for Swift's strings, "é" composed and decomposed are one.
     var seen: Set<ByteString> = []
+    seen.reserveCapacity(data.elements.count)
     var repeated: [String] = []
     for (index, element) in data.elements.enumerated() {
       let parts = try parts(of: element, at: index)

@@ -103,6 +103,8 @@ extension MappedRun {
     let isChosen = Set(items.map(\.index))
     var list: [Subtask] = []
     var pending: [Item] = []
+    list.reserveCapacity(all.count)
+    pending.reserveCapacity(all.count)
     for item in all {
       let isWanted = isChosen.contains(item.index)
       var subtask = known.removeValue(forKey: ByteString(item.key)) ?? Subtask(index: item.index, key: item.key)
