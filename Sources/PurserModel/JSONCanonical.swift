@@ -5,10 +5,42 @@
 extension JSONText {
   /// The canonical form of one JSON text. O(size), but for the sorting of members.
   public static func canonical(_ text: String) throws(JSONError) -> String {
-    var parser = JSONParser(bytes: Array(text.utf8))
+    let bytes = Array(text.utf8)
+    if isPlain(bytes) { return text }
+    var parser = JSONParser(bytes: bytes)
     let form = try parser.canonicalValue(depth: 0)
     try parser.finish()
     return String(decoding: form, as: UTF8.self)
+  }
+
+  /// Whether a text is of the kind that most items of lists are, and canonical as it stands: a string of ASCII without
+  /// escapes, a whole number, or an object with one of these as its only member.
+  private static func isPlain(_ text: [UInt8]) -> Bool {
+    var rest = text[...]
+    func take(_ byte: UInt8) -> Bool {
+      guard rest.first == byte else { return false }
+      rest.removeFirst()
+      return true
+    }
+    let quote = UInt8(ascii: "\"")
+    func takeString() -> Bool {
+      guard take(quote) else { return false }
+      while let byte = rest.popFirst() {
+        if byte == quote { return true }
+        guard (0x20...0x7e).contains(byte), byte != UInt8(ascii: "\\") else { return false }
+      }
+      return false
+    }
+    func takeValue() -> Bool {
+      guard rest.first != quote else { return takeString() }
+      let digits = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      rest = rest.dropFirst(digits.count)
+      return digits.count == 1 || digits.first.map { $0 != UInt8(ascii: "0") } ?? false
+    }
+    let isWhole =
+      take(UInt8(ascii: "{"))
+      ? takeString() && take(UInt8(ascii: ":")) && takeValue() && take(UInt8(ascii: "}")) : takeValue()
+    return isWhole && rest.isEmpty
   }
 }
 

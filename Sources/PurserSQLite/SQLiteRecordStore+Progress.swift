@@ -39,7 +39,7 @@ extension SQLiteRecordStore {
     try read(else: Subtask.encoded([])) { connection throws(StoreError) in
       guard let task = try Self.taskRow(of: key, connection) else { return Subtask.encoded([]) }
       let events = try Self.journal(of: task.id, connection)
-      if events.isEmpty, let text = try Self.encodedBins(of: key, connection) { return text }
+      if events.isEmpty, let text = try Self.encodedBins(of: key, count: task.subtaskCount, connection) { return text }
       return try Subtask.encoded(Self.items(of: key, count: task.subtaskCount, after: events, connection))
     }
   }
@@ -47,56 +47,65 @@ extension SQLiteRecordStore {
   private static func readBins(
     of key: TaskKey, into items: inout [Subtask], _ connection: Connection
   ) throws(StoreError) {
-    var statement = try bins(of: key, connection)
-    while try statement.step() {
-      guard statement.withText(1, { SubtaskBin.decode($0, into: &items) }) else { throw damage(statement, key) }
+    try eachBin(of: key, connection) { bin in
+      SubtaskBin.decode(bin, into: &items)
     }
     if !isSorted(items) { items.sort { $0.index < $1.index } }
   }
 
   /// One bin after the other, so that no more than one is ever held; `nil` where they are not in the order of their items.
-  private static func encodedBins(of key: TaskKey, _ connection: Connection) throws(StoreError) -> [UInt8]? {
+  private static func encodedBins(
+    of key: TaskKey, count: Int, _ connection: Connection
+  ) throws(StoreError) -> [UInt8]? {
     var text: [UInt8] = [UInt8(ascii: "[")]
+    // About as much as items take that were not begun.
+    text.reserveCapacity(max(0, min(count, 1_000_000)) * 36)
     var items: [Subtask] = []
     var last = -1
-    var statement = try bins(of: key, connection)
-    while try statement.step() {
+    var isInOrder = true
+    try eachBin(of: key, connection) { bin in
       items.removeAll(keepingCapacity: true)
-      let isRead = statement.withText(1) { bin in
-        var isOurs = false
-        guard SubtaskBin.decode(bin, into: &items, &isOurs) else { return false }
-        if items.isEmpty { return true }
-        if text.count > 1 { text.append(UInt8(ascii: ",")) }
-        if isOurs {
-          text += bin[1..<bin.count - 1]
-        } else {
-          text += Subtask.encoded(items).dropFirst().dropLast()
-        }
-        return true
+      var isOurs = false
+      guard SubtaskBin.decode(bin, into: &items, &isOurs) else { return false }
+      if items.isEmpty { return true }
+      isInOrder = isInOrder && items[0].index > last && isSorted(items)
+      last = items[items.count - 1].index
+      if text.count > 1 { text.append(UInt8(ascii: ",")) }
+      if isOurs {
+        text += bin[1..<bin.count - 1]
+      } else {
+        text += Subtask.encoded(items).dropFirst().dropLast()
       }
-      guard isRead else { throw damage(statement, key) }
-      guard items.first.map({ $0.index > last }) ?? true, isSorted(items) else { return nil }
-      last = items.last?.index ?? last
+      return true
     }
     text.append(UInt8(ascii: "]"))
-    return text
+    return isInOrder ? text : nil
   }
 
-  private static func bins(of key: TaskKey, _ connection: Connection) throws(StoreError) -> Statement {
-    var statement = try connection.statement(
+  /// Gives the text of each bin, in the order of their numbers; `read` returns `false` for one that is damaged.
+  private static func eachBin(
+    of key: TaskKey, _ connection: Connection, _ read: (UnsafeRawBufferPointer) -> Bool
+  ) throws(StoreError) {
+    // Their rows first, from the index alone: what is sorted is copied.
+    var rows: [Int64] = []
+    var list = try connection.statement(
       """
-      SELECT bin_id, data FROM subtask_bins WHERE storage_key = ? AND pipeline = ? AND task_id = ?
+      SELECT id FROM subtask_bins WHERE storage_key = ? AND pipeline = ? AND task_id = ?
       ORDER BY CAST(bin_id AS INTEGER)
       """)
-    try statement.bind(key.values)
-    return statement
-  }
-
-  private static func damage(_ bin: borrowing Statement, _ key: TaskKey) -> StoreError {
-    StoreError(
-      .corrupt,
-      "bin \(bin.text(0) ?? "?") of the items of task '\(key.task)' is damaged; set the list of its items "
-        + "again, which forgets how far they are")
+    try list.bind(key.values)
+    while try list.step() { rows.append(list.integer(0)) }
+    var statement = try connection.statement("SELECT bin_id, data FROM subtask_bins WHERE id = ?")
+    for row in rows {
+      try statement.bind([.integer(row)])
+      guard try statement.step() else { continue }
+      guard statement.withText(1, read) else {
+        throw StoreError(
+          .corrupt,
+          "bin \(statement.text(0) ?? "?") of the items of task '\(key.task)' is damaged; set the list of its items "
+            + "again, which forgets how far they are")
+      }
+    }
   }
 
   private static func isSorted(_ items: [Subtask]) -> Bool {

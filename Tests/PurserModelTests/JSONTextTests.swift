@@ -111,6 +111,28 @@ struct JSONCanonicalTests {
     #expect(try JSONText.canonical(form) == form)
   }
 
+  @Test("is no other for values by themselves, or in an object of one member, than within a list")
+  func plain() throws {
+    var values = ["0", "7", "10", "-1", "1.5", "00", "\"\"", "\"a b\"", "true", "12345678901234567890"]
+    values += (UInt8(1)...127).map { "\"\(Character(Unicode.Scalar($0)))\"" } + ["\"é\"", "\"\\u0041\""]
+    for value in values {
+      for text in [value, "{\"key\":\(value)}", "{\"\":\(value)}", "{\(value):1}"] {
+        let within = try? JSONText.canonical("[\(text)]")
+        let itself = try? JSONText.canonical(text)
+        #expect(itself.map { "[\($0)]" } == within, "\(text)")
+      }
+    }
+  }
+
+  @Test(
+    "does not take a part for the whole",
+    arguments: [
+      "\"", "{", "{\"", "{\"a\"", "{\"a\":", "{\"a\":\"", "{\"a\":1", "{\"a\":1}}", "1 2", "12a", "\"a\"\"", "{}x",
+    ])
+  func parts(text: String) {
+    #expect(throws: JSONError.self) { try JSONText.canonical(text) }
+  }
+
   @Test("is one form for all spellings of a value, for 2,000 random ones")
   func spellings() throws {
     var generator = SeededGenerator(seed: 11)
