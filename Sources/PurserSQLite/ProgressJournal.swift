@@ -82,17 +82,45 @@ extension SQLiteRecordStore {
     // First, so that the bins are written to the pages that this frees.
     try emptyJournal(of: row, connection)
     for (number, events) in bins.sorted(by: { $0.key < $1.key }) {
-      // kptn's client may have removed the bin, and its items with it.
-      guard let bin = try bin(number, of: key, connection) else { continue }
-      guard var items = bin.items else {
-        _ = try append(events, toJournalOf: row, connection)
-        continue
-      }
-      SubtaskBin.apply(events, to: &items)
-      try connection.run(
-        "UPDATE subtask_bins SET data = ?, updated_at = ? WHERE id = ?",
-        [.utf8(Subtask.encoded(items)), .text(now), .integer(bin.id)])
+      try apply(events, toBin: number, of: row, key, now: now, connection)
     }
+  }
+
+  /// Puts down events: in the journal, or at once in the bins that they speak of, where they are so many for each that
+  /// to write the bin anew is less. Returns how many the journal holds now.
+  static func put(
+    _ events: [SubtaskEvent], of row: Int64, _ key: TaskKey, _ connection: Connection
+  ) throws(StoreError) -> Int64 {
+    guard let now = events.last?.time, events.count >= manyOfABin else {
+      return try append(events, toJournalOf: row, connection)
+    }
+    let bins = Dictionary(grouping: events) { SubtaskBin.number(of: $0.index) }
+    // What the journal holds came before.
+    guard events.count >= bins.count * manyOfABin, try !hasJournal(row, connection) else {
+      return try append(events, toJournalOf: row, connection)
+    }
+    for (number, events) in bins.sorted(by: { $0.key < $1.key }) {
+      try apply(events, toBin: number, of: row, key, now: now, connection)
+    }
+    return 0
+  }
+
+  /// Half of a bin's items.
+  private static let manyOfABin = 250
+
+  private static func apply(
+    _ events: [SubtaskEvent], toBin number: Int, of row: Int64, _ key: TaskKey, now: String, _ connection: Connection
+  ) throws(StoreError) {
+    // kptn's client may have removed the bin, and its items with it.
+    guard let bin = try bin(number, of: key, connection) else { return }
+    guard var items = bin.items else {
+      _ = try append(events, toJournalOf: row, connection)
+      return
+    }
+    SubtaskBin.apply(events, to: &items)
+    try connection.run(
+      "UPDATE subtask_bins SET data = ?, updated_at = ? WHERE id = ?",
+      [.utf8(Subtask.encoded(items)), .text(now), .integer(bin.id)])
   }
 
   /// One bin; `nil` where there is none. Its items are `nil` where it is damaged.

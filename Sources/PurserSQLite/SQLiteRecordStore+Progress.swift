@@ -164,7 +164,7 @@ extension SQLiteRecordStore {
     for entry in request.progress where entry.event.status == .failed {
       try voidResults(of: entry.event, request, connection)
     }
-    let last = try append(request.progress.map(\.event), toJournalOf: task.id, connection)
+    let last = try put(request.progress.map(\.event), of: task.id, request.key, connection)
     for entry in request.progress {
       guard let result = entry.result, let contentKey = entry.event.contentKey else { continue }
       try insert(result, contentKey, of: request.key, by: request.run, now: entry.event.time, connection)

@@ -208,7 +208,7 @@ struct ProgressContractTests {
   }
 
   @Test(
-    "10,000 events in all orders come out as they would one by one", .temporaryFolder, arguments: RecordStoreBackend.all
+    "many events in all orders come out as they would one by one", .temporaryFolder, arguments: RecordStoreBackend.all
   )
   func many(backend: RecordStoreBackend) throws {
     let store = try backend.open()
@@ -216,7 +216,8 @@ struct ProgressContractTests {
     try store.setSubtasks(expected, of: step.key, under: nil)
     for round in 0..<100 {
       var batch: [ItemProgress] = []
-      for number in 0..<100 {
+      // In some rounds so many that bins are written anew at once.
+      for number in 0..<(round % 6 < 2 ? 1200 : 100) {
         let status: [Subtask.Status] = [.running, .done, .failed]
         let entry = mark(
           (round * 331 + number * number * 17) % 1300, status[number % 3], day: round + 1,

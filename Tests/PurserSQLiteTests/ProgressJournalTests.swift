@@ -61,10 +61,45 @@ struct ProgressJournalTests {
   func long() throws {
     let store = try openSQLite()
     try store.setSubtasks(list(600), of: step.key, under: nil)
-    let batch = (0..<1000).map { event($0 % 600, .running) }
-    for _ in 0..<10 { try store.append(batch, of: step.key, under: nil) }
-    #expect(try Database().count("subtask_events") == 0)
+    let batch = (0..<200).map { event($0 * 3, .running) }
+    let database = try Database()
+    for number in 1...50 {
+      try store.append(batch, of: step.key, under: nil)
+      #expect(try database.count("subtask_events") == (number == 50 ? 0 : number * 200))
+    }
     #expect(try store.subtasks(of: step.key).map(\.attempt).reduce(0, +) == 10_000)
+  }
+
+  @Test(
+    "is passed by where bins are written anew for half of their items, but never by what came before", .temporaryFolder)
+  func dense() throws {
+    let store = try openSQLite()
+    try store.setSubtasks(list(1500), of: step.key, under: nil)
+    let database = try Database()
+    func done() throws -> Int { try store.subtasks(of: step.key).count { $0.isDone } }
+    try store.append((300..<800).map { event($0) }, of: step.key, under: nil)
+    #expect(try database.count("subtask_events") == 0)
+    #expect(try done() == 500)
+    // Too few for three bins.
+    try store.append((0..<500).map { event($0 * 3, .failed) }, of: step.key, under: nil)
+    #expect(try database.count("subtask_events") == 500)
+    #expect(try done() == 333)
+    // After those of the journal, so within it.
+    try store.append((0..<500).map { event($0) }, of: step.key, under: nil)
+    #expect(try database.count("subtask_events") == 1000)
+    #expect(try done() == 700)
+    try store.foldProgress(of: step.key)
+    #expect(try done() == 700)
+  }
+
+  @Test("keeps many events of a bin that is damaged, too", .temporaryFolder)
+  func damagedDenseBin() throws {
+    let store = try openSQLite()
+    try store.setSubtasks(list(500), of: step.key, under: nil)
+    let database = try Database()
+    try database.connection.execute("UPDATE subtask_bins SET data = '[{'")
+    try store.append((0..<400).map { event($0) }, of: step.key, under: nil)
+    #expect(try database.count("subtask_events") == 400)
   }
 
   @Test("keeps the events of a bin that is damaged, and folds the others", .temporaryFolder)
