@@ -29,6 +29,33 @@ struct PlacesTests {
     #expect(most.withLock { $0 } == 3)
   }
 
+  @Test("one is given back once, however often that is said, and at the latest when nobody has it any more")
+  func giveBack() {
+    let places = Places(count: 1)
+    do {
+      let first = Places.Place(of: places)
+      first.giveBack()
+      first.take()
+      first.giveBack()
+      first.giveBack()
+    }
+    do {
+      let second = Places.Place(of: places)
+      second.take()
+    }
+    // There is one again, and only one.
+    let third = Places.Place(of: places)
+    third.take()
+    let isTaken = Atomic(false)
+    let pool = WorkerPool(count: 1)
+    pool.submit { places.hold { isTaken.store(true, ordering: .sequentiallyConsistent) } }
+    usleep(20_000)
+    let wasTaken = isTaken.load(ordering: .sequentiallyConsistent)
+    #expect(!wasTaken)
+    third.giveBack()
+    while !isTaken.load(ordering: .sequentiallyConsistent) { usleep(1000) }
+  }
+
   @Test("more tasks than places are under way while commands are short, and with several places only")
   func ahead() {
     let (one, two) = (Places(count: 1), Places(count: 2))
