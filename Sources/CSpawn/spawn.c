@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -25,19 +26,33 @@ struct child {
   const struct cspawn_request *request;
   struct cspawn_result *result;
   pid_t parent;
+  bool gives_way;
 };
 
-// Whether this thread's policy was changed.
+// Whether this thread's policy was changed, by itself or, for a thread that it was inherited by, before it began.
 static _Thread_local bool gives_way;
+static atomic_bool anyone_gives_way;
+
+static void be_scheduled(int policy) {
+  const struct sched_param none = {0};
+  sched_setscheduler(0, policy, &none);
+}
 
 void cspawn_give_way(void) {
-  const struct sched_param none = {0};
-  if (sched_getscheduler(0) == SCHED_OTHER) gives_way = sched_setscheduler(0, SCHED_BATCH, &none) == 0;
+  int policy = sched_getscheduler(0);
+  // What the process was started with stays, batch too.
+  if (policy != SCHED_OTHER && !(policy == SCHED_BATCH && atomic_load(&anyone_gives_way))) return;
+  atomic_store(&anyone_gives_way, true);
+  gives_way = true;
+  be_scheduled(SCHED_BATCH);
+}
+
+void cspawn_give_way_again(void) {
+  if (gives_way) be_scheduled(SCHED_BATCH);
 }
 
 void cspawn_take_part(void) {
-  const struct sched_param none = {0};
-  if (gives_way) sched_setscheduler(0, SCHED_OTHER, &none);
+  if (gives_way) be_scheduled(SCHED_OTHER);
 }
 
 static int fail(struct child *child, int step) {
@@ -136,7 +151,7 @@ static int run_child(void *argument) {
   reset_signals(request->ignored);
   if (chdir(request->directory) != 0) return fail(child, CSPAWN_STEP_DIRECTORY);
   cspawn_file_limit_restore();
-  cspawn_take_part();
+  if (child->gives_way) be_scheduled(SCHED_OTHER);
   if (request->tracer != NULL) be_traced(child, tracer);
   sigset_t none;
   sigemptyset(&none);
@@ -147,7 +162,7 @@ static int run_child(void *argument) {
 int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *result) {
   memset(result, 0, sizeof *result);
   result->pidfd = -1;
-  struct child child = {.request = request, .result = result, .parent = getpid()};
+  struct child child = {.request = request, .result = result, .parent = getpid(), .gives_way = gives_way};
   // On this thread's own stack, since it stands still until the child is done with it. A mapping of its own would have
   // to be taken out of every processor's tables again.
   _Alignas(16) char stack[STACK_SIZE];

@@ -17,7 +17,6 @@ struct Spawner: ~Copyable {
   /// What may be executed, in the order in which it is tried.
   private let candidates: [ByteString]
   private let input: Descriptor
-  private let candidateList: CStringArray
   private let argv: CStringArray
   private let shellArgv: CStringArray
   private let environment: CStringArray
@@ -33,15 +32,10 @@ struct Spawner: ~Copyable {
         "an argument, a variable or the folder holds a NUL byte", command: name, errno: EINVAL, next: "remove it")
     }
     let input = try Self.openInput(of: command, name)
-    let candidates =
-      command.program.map { [$0] } ?? PathSearch.candidates(for: name, environment: command.environment)
-    // To look is cheaper than to try: an execve that fails has made room for a program by then.
-    let missing = candidates.prefix { $0.isAbsolutePath && $0.withCString { access($0, F_OK) } != 0 && errno == ENOENT }
     self.command = command
     self.name = name
     self.input = input
-    self.candidates = missing.count == candidates.count ? candidates : Array(candidates[missing.count...])
-    candidateList = CStringArray(self.candidates)
+    candidates = command.program.map { [$0] } ?? PathSearch.candidates(for: name, environment: command.environment)
     argv = CStringArray(command.argv)
     // The second element is replaced by the script's path, in the child.
     shellArgv = CStringArray(["/bin/sh", ""] + command.argv.dropFirst())
@@ -58,6 +52,10 @@ struct Spawner: ~Copyable {
   func spawn(
     output: Int32, error: Int32, ownGroup: Bool, ignoredSignals: UInt64, tracer: Tracer? = nil
   ) throws(ExecutionError) -> Spawned {
+    // To look is cheaper than to try: an execve that fails has made room for a program by then.
+    let missing = candidates.prefix { $0.isAbsolutePath && $0.withCString { access($0, F_OK) } != 0 && errno == ENOENT }
+    let present = missing.count == candidates.count ? candidates : Array(candidates[missing.count...])
+    let candidateList = CStringArray(present)
     var request = cspawn_request()
     request.candidates = UnsafeRawPointer(candidateList.pointers).assumingMemoryBound(to: UnsafePointer<CChar>?.self)
     request.argv = UnsafePointer(argv.pointers)
@@ -72,8 +70,9 @@ struct Spawner: ~Copyable {
     request.tracer = tracer?.handle
     var result = cspawn_result()
     let status = cspawn_spawn(&request, &result)
+    withExtendedLifetime(candidateList) {}
     if result.tracing_failure != 0 { tracer?.failure = result.tracing_failure }
-    guard status == 0 else { throw failure(result) }
+    guard status == 0 else { throw failure(result, of: present) }
     return Spawned(pid: result.pid, pidfd: Descriptor(result.pidfd), tracer: tracer)
   }
 
@@ -88,7 +87,7 @@ struct Spawner: ~Copyable {
     }
   }
 
-  private func failure(_ result: cspawn_result) -> ExecutionError {
+  private func failure(_ result: cspawn_result, of candidates: [ByteString]) -> ExecutionError {
     switch cspawn_step(UInt32(result.step)) {
     case CSPAWN_STEP_EXEC:
       return executionFailure(result.failure, path: candidates[result.candidate])

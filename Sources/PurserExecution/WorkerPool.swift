@@ -19,6 +19,14 @@ package final class WorkerPool: Sendable {
     var threads = 0
   }
 
+  /// Calls a closure that is no work of ours, and may start threads and programs of its own: it takes part as any other
+  /// does, though it is called on a thread of a pool.
+  package static func asOthers<Result>(_ body: () throws -> Result) rethrows -> Result {
+    cspawn_take_part()
+    defer { cspawn_give_way_again() }
+    return try body()
+  }
+
   /// A pool that uses at most `count` threads at a time, at least one.
   package init(count: Int) {
     limit = max(count, 1)

@@ -82,7 +82,8 @@ extension SQLiteRecordStore {
     // First, so that the bins are written to the pages that this frees.
     try emptyJournal(of: row, connection)
     for (number, events) in bins.sorted(by: { $0.key < $1.key }) {
-      try apply(events, toBin: number, of: row, key, now: now, connection)
+      // kptn's client may have removed the bin, and its items with it.
+      _ = try apply(events, toBin: number, of: row, key, now: now, losesThose: true, connection)
     }
   }
 
@@ -99,28 +100,30 @@ extension SQLiteRecordStore {
     guard events.count >= bins.count * manyOfABin, try !hasJournal(row, connection) else {
       return try append(events, toJournalOf: row, connection)
     }
+    var count: Int64 = 0
     for (number, events) in bins.sorted(by: { $0.key < $1.key }) {
-      try apply(events, toBin: number, of: row, key, now: now, connection)
+      count = try max(count, apply(events, toBin: number, of: row, key, now: now, losesThose: false, connection))
     }
-    return 0
+    return count
   }
 
-  /// Half of a bin's items.
+  /// Half of a full bin's items.
   private static let manyOfABin = 250
 
+  /// Writes a bin anew, after events. Those of one that is damaged go to the journal; those of one that is not there too,
+  /// or get lost. Returns how many the journal holds then, 0 where it was not needed.
   private static func apply(
-    _ events: [SubtaskEvent], toBin number: Int, of row: Int64, _ key: TaskKey, now: String, _ connection: Connection
-  ) throws(StoreError) {
-    // kptn's client may have removed the bin, and its items with it.
-    guard let bin = try bin(number, of: key, connection) else { return }
-    guard var items = bin.items else {
-      _ = try append(events, toJournalOf: row, connection)
-      return
-    }
+    _ events: [SubtaskEvent], toBin number: Int, of row: Int64, _ key: TaskKey, now: String, losesThose: Bool,
+    _ connection: Connection
+  ) throws(StoreError) -> Int64 {
+    let bin = try bin(number, of: key, connection)
+    if bin == nil, losesThose { return 0 }
+    guard let bin, var items = bin.items else { return try append(events, toJournalOf: row, connection) }
     SubtaskBin.apply(events, to: &items)
     try connection.run(
       "UPDATE subtask_bins SET data = ?, updated_at = ? WHERE id = ?",
       [.utf8(Subtask.encoded(items)), .text(now), .integer(bin.id)])
+    return 0
   }
 
   /// One bin; `nil` where there is none. Its items are `nil` where it is damaged.

@@ -18,6 +18,8 @@ struct WriterGate: ~Copyable {
   private(set) var lastGeneration: UInt64?
   /// Whether somebody else went through in between.
   private(set) var hasSeenOthers = false
+  /// Whether the head of the other queue stands still: it was let in before, and did not come.
+  private var hasWaitedInVain = false
 
   init(path: String) throws(StoreError) {
     descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -35,7 +37,7 @@ struct WriterGate: ~Copyable {
   /// Runs `body` with the gate held, and the generation before. Waits for it at most `seconds`, then throws `busy` naming
   /// the holder.
   ///
-  /// - Parameter isQuick: whether `body` waits for no disk.
+  /// - Parameter isQuick: whether `body` ends without a commit that is synced.
   mutating func hold<Result: ~Copyable>(
     isQuick: Bool = false, seconds: Int32 = 30, _ body: (UInt64) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
@@ -53,7 +55,10 @@ struct WriterGate: ~Copyable {
     let before = Generation.read(descriptor) ?? 0
     let inside = (before | 1) + 2
     if firstGeneration == nil { firstGeneration = before }
-    if let lastGeneration, before != lastGeneration { hasSeenOthers = true }
+    if let lastGeneration, before != lastGeneration {
+      hasSeenOthers = true
+      hasWaitedInVain = false
+    }
     lastGeneration = inside + 1
     let mark = Self.padded(UInt64(getpid()), 10) + "\n" + Self.padded(inside, 20) + "\n"
     guard write(mark, at: 0) else {
@@ -67,14 +72,24 @@ struct WriterGate: ~Copyable {
   }
 
   /// Where this process was the last inside and somebody waits in the other queue, lets that one in before: one that
-  /// comes again and again would often be back before the other has woken. Waits for a few milliseconds at most.
-  private func letOthersPass(_ queue: Int32) {
-    guard let lastGeneration else { return }
-    var turns = 0
-    while turns < 100, purser_lock_is_awaited(descriptor, queue) != 0, Generation.read(descriptor) == lastGeneration {
+  /// comes again and again would often be back before the other has woken. Waits for a few milliseconds at most, and not
+  /// again for one that stands still.
+  private mutating func letOthersPass(_ queue: Int32) {
+    guard let lastGeneration, !hasWaitedInVain else { return }
+    let end = Self.milliseconds() + 5
+    while purser_lock_is_awaited(descriptor, queue) != 0, Generation.read(descriptor) == lastGeneration {
+      if Self.milliseconds() > end {
+        hasWaitedInVain = true
+        return
+      }
       usleep(50)
-      turns += 1
     }
+  }
+
+  private static func milliseconds() -> Int {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
   }
 
   private static func padded(_ number: UInt64, _ width: Int) -> String {

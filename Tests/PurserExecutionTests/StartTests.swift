@@ -14,24 +14,56 @@ struct StartTests {
     #expect(ran.outputText == "0\n1\n2\n3\n")
   }
 
+  /// The scheduling policy of a command that the calling thread starts. The name, which may hold blanks, ends with the
+  /// last parenthesis; the policy is the 41st field, and the name the second.
+  private static func policyOfCommand() throws -> Substring? {
+    let spool = LogSpool(directory: "/tmp")
+    let command = Command(argv: ["cat", "/proc/self/stat"], environment: ["PATH=/usr/bin:/bin"]).asAsked
+    _ = try LocalExecutor().run(command, capture: spool, passThrough: false, started: { _ in })
+    let text = String(decoding: spool.withContents(frames).flatMap(\.bytes), as: UTF8.self)
+    return text.split(separator: ")").last?.split(whereSeparator: \.isWhitespace).dropFirst(38).first
+  }
+
   @Test func `A thread of a pool gives way to commands, which take part as any other program does`() async throws {
-    let ran = try await withCheckedThrowingContinuation { continuation in
+    let seen: [String] = try await withCheckedThrowingContinuation { continuation in
       WorkerPool(count: 1).submit {
-        let spool = LogSpool(directory: "/tmp")
-        let command = Command(argv: ["cat", "/proc/self/stat"], environment: ["PATH=/usr/bin:/bin"]).asAsked
-        let own = sched_getscheduler(0)
         continuation.resume(
           with: Result {
-            _ = try LocalExecutor().run(command, capture: spool, passThrough: false, started: { _ in })
-            return (own, spool.withContents(frames))
+            let (own, command) = (sched_getscheduler(0), try Self.policyOfCommand())
+            let closure = WorkerPool.asOthers { sched_getscheduler(0) }
+            return ["\(own)", "\(command ?? "")", "\(closure)", "\(sched_getscheduler(0))"]
           })
       }
     }
-    let text = String(decoding: ran.1.flatMap(\.bytes), as: UTF8.self)
-    // The name, which may hold blanks, ends with the last parenthesis; the policy is the 41st field, the name the second.
-    let fields = try #require(text.split(separator: ")").last).split(whereSeparator: \.isWhitespace)
-    #expect(fields[38] == "0", "SCHED_OTHER")
-    #expect(ran.0 == 3, "SCHED_BATCH")
+    // SCHED_BATCH is 3, SCHED_OTHER is 0.
+    #expect(seen == ["3", "0", "0", "3"])
+  }
+
+  @Test func `So do commands of threads that a thread of a pool has started`() async throws {
+    let count = 40
+    let policies = Mutex<[String]>([])
+    let (ends, continuation) = AsyncStream.makeStream(of: Void.self)
+    let waiting = Atomic(0)
+    WorkerPool(count: 1).submit {
+      let pool = WorkerPool(count: count)
+      for _ in 0..<count {
+        pool.submit {
+          // All at once, so that there are not threads enough yet.
+          waiting.add(1, ordering: .relaxed)
+          while waiting.load(ordering: .relaxed) < count { sched_yield() }
+          let policy = (try? Self.policyOfCommand()).map { "\(sched_getscheduler(0)) \($0)" }
+          policies.withLock { $0.append(policy ?? "failed") }
+          continuation.yield()
+        }
+      }
+    }
+    var left = count
+    for await _ in ends {
+      left -= 1
+      if left == 0 { break }
+    }
+    let seen = Set(policies.withLock { $0 })
+    #expect(seen == ["3 0"])
   }
 
   @Test func `Whoever waits until a command may start, and says no, starts nothing`() async throws {

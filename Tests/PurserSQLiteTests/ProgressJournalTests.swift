@@ -102,6 +102,24 @@ struct ProgressJournalTests {
     #expect(try database.count("subtask_events") == 400)
   }
 
+  @Test("keeps many events of a bin that is put back before they are folded", .temporaryFolder)
+  func missingDenseBin() throws {
+    let store = try openSQLite()
+    try store.setSubtasks(list(900), of: step.key, under: nil)
+    let database = try Database()
+    let bin = try database.rows("SELECT data FROM subtask_bins WHERE bin_id = '1'")[0]
+    try database.connection.execute("DELETE FROM subtask_bins WHERE bin_id = '1'")
+    try store.append((200..<900).map { event($0) }, of: step.key, under: nil)
+    #expect(try database.count("subtask_events") == 400)
+    try database.connection.execute(
+      """
+      INSERT INTO subtask_bins (storage_key, pipeline, task_id, bin_id, data, created_at, updated_at)
+      SELECT storage_key, pipeline, task_id, '1', '\(bin)', created_at, updated_at FROM subtask_bins
+      """)
+    try store.foldProgress(of: step.key)
+    #expect(try store.subtasks(of: step.key).count { $0.isDone } == 700)
+  }
+
   @Test("keeps the events of a bin that is damaged, and folds the others", .temporaryFolder)
   func damagedBin() throws {
     let store = try openSQLite()

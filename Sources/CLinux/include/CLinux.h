@@ -8,7 +8,8 @@
 /// flock(fd, LOCK_EX), waiting in the kernel's queue for at most `milliseconds`; -ETIMEDOUT when that is over.
 ///
 /// There are two queues, 0 and 1. Nobody overtakes within one; those at the heads of both wait for the lock itself, first
-/// come, first served. Only who comes while the lock is let go may get it before a head that sleeps has woken.
+/// come, first served. Only who comes while a place at the head, or the lock, is let go may get it before one that
+/// sleeps has woken.
 int purser_lock(int fd, int queue, int milliseconds);
 
 /// Whether somebody, through another opening of the file, stands at the head of a queue.

@@ -64,8 +64,11 @@ int cspawn_spawn(const struct cspawn_request *request, struct cspawn_result *res
 /// For a thread of its own; one that has another policy than the usual one keeps it.
 void cspawn_give_way(void);
 
-/// In a child of such a thread: takes part as others do.
+/// For such a thread while it does somebody else's work, and for a child of one: takes part as others do.
 void cspawn_take_part(void);
+
+/// After cspawn_take_part.
+void cspawn_give_way_again(void);
 
 /// Reaps a process by its pidfd: 1 reaped, 0 still running, -1 errno. `waits` blocks until it can be reaped: one that is
 /// followed has ended before its tracer gives it up. `signalled` tells whether `status` is a signal number or an exit

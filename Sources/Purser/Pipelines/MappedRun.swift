@@ -86,7 +86,7 @@ final class MappedRun: Sendable {
     begin(bundle)
     let bundle = try clearOutputs(of: bundle, since: begun)
     guard !bundle.isEmpty else { return }
-    if let closure = task.closure { return try run(closure, bundle) }
+    if let closure = task.closure { return try WorkerPool.asOthers { try run(closure, bundle) } }
     let commands = TaskCommand(cache: cache, pipeline: worker.pipeline, task: task)
     let prepared = try commands.prepare(items: bundle, run: attempt.run)
     let own = worker.newLog()

@@ -209,7 +209,7 @@ final class TaskWorker: Sendable {
       if let closure = task.closure {
         return try places.hold {
           report(.started(task: spec.id, reasons: reasons))
-          return try execute(closure, task, attempt, log)
+          return try WorkerPool.asOthers { try execute(closure, task, attempt, log) }
         }
       }
       let commands = TaskCommand(cache: cache, pipeline: pipeline, task: task)
@@ -228,6 +228,7 @@ final class TaskWorker: Sendable {
             report(.started(task: spec.id, reasons: reasons))
           }, ended: { place.giveBack() })
       } catch is Stopped {
+        place.giveBack()
         try attempt.finish(.cancelled(exitCode: nil))
         return .interrupted
       }
