@@ -23,13 +23,17 @@ static void wake(int signal) { (void)signal; }
 // The place in front of the lock, one for each queue, beyond what the file holds. One process stands there at a time, and
 // whoever comes back for the lock has to pass it too: else the last holder, which runs, takes the lock again and again
 // before those that sleep have woken.
+static struct flock place_of(int queue, short type) {
+  return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (1 << 20) + queue, .l_len = 1};
+}
+
 static int front(int fd, int queue, short type, int command) {
-  struct flock place = {.l_type = type, .l_whence = SEEK_SET, .l_start = (1 << 20) + queue, .l_len = 1};
+  struct flock place = place_of(queue, type);
   return fcntl(fd, command, &place);
 }
 
 int purser_lock_is_awaited(int fd, int queue) {
-  struct flock place = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (1 << 20) + queue, .l_len = 1};
+  struct flock place = place_of(queue, F_WRLCK);
   return fcntl(fd, F_OFD_GETLK, &place) == 0 && place.l_type != F_UNLCK;
 }
 

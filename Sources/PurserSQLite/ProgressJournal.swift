@@ -77,14 +77,12 @@ extension SQLiteRecordStore {
   /// Moves the journal of a task into the bins that it speaks of. Where a bin is damaged its events stay, for whoever
   /// repairs it.
   static func fold(_ row: Int64, _ key: TaskKey, now: String, _ connection: Connection) throws(StoreError) {
-    let bins = Dictionary(grouping: try journal(of: row, connection)) { SubtaskBin.number(of: $0.index) }
-    if bins.isEmpty { return }
+    let events = try journal(of: row, connection)
+    if events.isEmpty { return }
     // First, so that the bins are written to the pages that this frees.
     try emptyJournal(of: row, connection)
-    for (number, events) in bins.sorted(by: { $0.key < $1.key }) {
-      // kptn's client may have removed the bin, and its items with it.
-      _ = try apply(events, toBin: number, of: row, key, now: now, losesThose: true, connection)
-    }
+    // kptn's client may have removed a bin, and its items with it.
+    _ = try apply(byBin(events), of: row, key, now: now, losesThoseWithoutBin: true, connection)
   }
 
   /// Puts down events: in the journal, or at once in the bins that they speak of, where they are so many for each that
@@ -92,38 +90,40 @@ extension SQLiteRecordStore {
   static func put(
     _ events: [SubtaskEvent], of row: Int64, _ key: TaskKey, _ connection: Connection
   ) throws(StoreError) -> Int64 {
-    guard let now = events.last?.time, events.count >= manyOfABin else {
-      return try append(events, toJournalOf: row, connection)
-    }
-    let bins = Dictionary(grouping: events) { SubtaskBin.number(of: $0.index) }
     // What the journal holds came before.
-    guard events.count >= bins.count * manyOfABin, try !hasJournal(row, connection) else {
-      return try append(events, toJournalOf: row, connection)
-    }
-    var count: Int64 = 0
-    for (number, events) in bins.sorted(by: { $0.key < $1.key }) {
-      count = try max(count, apply(events, toBin: number, of: row, key, now: now, losesThose: false, connection))
-    }
-    return count
+    guard let now = events.last?.time, events.count >= manyOfABin, case let bins = byBin(events),
+      events.count >= bins.count * manyOfABin, try !hasJournal(row, connection)
+    else { return try append(events, toJournalOf: row, connection) }
+    return try apply(bins, of: row, key, now: now, losesThoseWithoutBin: false, connection)
   }
 
-  /// Half of a full bin's items.
-  private static let manyOfABin = 250
+  private static let manyOfABin = TaskData.binSize / 2
 
-  /// Writes a bin anew, after events. Those of one that is damaged go to the journal; those of one that is not there too,
-  /// or get lost. Returns how many the journal holds then, 0 where it was not needed.
+  /// By the numbers of the bins, and in their order within each.
+  private static func byBin(_ events: [SubtaskEvent]) -> [Int: [SubtaskEvent]] {
+    Dictionary(grouping: events) { SubtaskBin.number(of: $0.index) }
+  }
+
+  /// Writes bins anew, after events. Those of a bin that is damaged go to the journal; those of one that is not there go
+  /// there too, or get lost. Returns how many the journal holds then, 0 where it was not needed.
   private static func apply(
-    _ events: [SubtaskEvent], toBin number: Int, of row: Int64, _ key: TaskKey, now: String, losesThose: Bool,
+    _ bins: [Int: [SubtaskEvent]], of row: Int64, _ key: TaskKey, now: String, losesThoseWithoutBin: Bool,
     _ connection: Connection
   ) throws(StoreError) -> Int64 {
-    let bin = try bin(number, of: key, connection)
-    if bin == nil, losesThose { return 0 }
-    guard let bin, var items = bin.items else { return try append(events, toJournalOf: row, connection) }
-    SubtaskBin.apply(events, to: &items)
-    try connection.run(
-      "UPDATE subtask_bins SET data = ?, updated_at = ? WHERE id = ?",
-      [.utf8(Subtask.encoded(items)), .text(now), .integer(bin.id)])
-    return 0
+    var count: Int64 = 0
+    for (number, events) in bins.sorted(by: { $0.key < $1.key }) {
+      let bin = try bin(number, of: key, connection)
+      if bin == nil, losesThoseWithoutBin { continue }
+      guard let bin, var items = bin.items else {
+        count = try append(events, toJournalOf: row, connection)
+        continue
+      }
+      SubtaskBin.apply(events, to: &items)
+      try connection.run(
+        "UPDATE subtask_bins SET data = ?, updated_at = ? WHERE id = ?",
+        [.utf8(Subtask.encoded(items)), .text(now), .integer(bin.id)])
+    }
+    return count
   }
 
   /// One bin; `nil` where there is none. Its items are `nil` where it is damaged.

@@ -7,9 +7,11 @@ import PurserStore
 /// SQLite before 3.51.3 can corrupt a WAL database when one connection resets the WAL while another checkpoints. With
 /// one writer at a time, checkpoints included, that cannot happen; and waiting writers stand in the kernel's queues
 /// instead of polling. There are two, so that who is quickly done need not wait for all those who wait for the disk:
-/// many workers that end their work at the same time each have their next work after one end, not after all. The file holds the number of the process that went through last, so that a waiter can name it,
-/// and a generation: odd while somebody is inside, and another even number afterwards, so that a reader can tell whether
-/// the database was left alone while it looked (see ``Generation``).
+/// many workers that end their work at the same time each have their next work after one end, not after all.
+///
+/// The file holds the number of the process that went through last, so that a waiter can name it, and a generation: odd
+/// while somebody is inside, and another even number afterwards, so that a reader can tell whether the database was left
+/// alone while it looked (see ``Generation``).
 struct WriterGate: ~Copyable {
   private let descriptor: Int32
   private let path: String

@@ -187,14 +187,17 @@ struct ConcurrencyTests {
     var first = try WriterGate(path: path)
     try first.hold { _ throws(StoreError) in
       for (number, name) in names.enumerated() {
-        Thread.start(in: group) {
-          var gate = try WriterGate(path: path)
-          try gate.hold(isQuick: name == "quick") { _ throws(StoreError) in
-            let left = order.withLock { order in
-              order.append(name)
-              return names.count - order.count
+        // A queue of its own is a thread of its own: those of a common one may be too few for all that wait.
+        DispatchQueue(label: name).async(group: group) {
+          #expect(throws: Never.self) {
+            var gate = try WriterGate(path: path)
+            try gate.hold(isQuick: name == "quick") { _ throws(StoreError) in
+              let left = order.withLock { order in
+                order.append(name)
+                return names.count - order.count
+              }
+              try wait(for: left)
             }
-            try wait(for: left)
           }
         }
         try wait(for: number + 1)
@@ -277,34 +280,6 @@ struct ConcurrencyTests {
     return String(decoding: locks, as: UTF8.self).split(separator: "\n").count {
       $0.contains("-> ") && $0.contains(":\(info.st_ino) ")
     }
-  }
-}
-
-/// Threads of their own, since those of a queue may be too few for all that wait for each other.
-private enum Thread {
-  static func start(in group: DispatchGroup, _ body: @escaping @Sendable () throws -> Void) {
-    group.enter()
-    let job = Unmanaged.passRetained(
-      Job {
-        #expect(throws: Never.self) { try body() }
-        group.leave()
-      })
-    var thread = pthread_t()
-    let code = pthread_create(
-      &thread, nil,
-      { context in
-        guard let context else { return nil }
-        Unmanaged<Job>.fromOpaque(context).takeRetainedValue().body()
-        return nil
-      }, job.toOpaque())
-    precondition(code == 0, "a thread could not be started")
-    pthread_detach(thread)
-  }
-
-  private final class Job: Sendable {
-    let body: @Sendable () -> Void
-
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
 }
 
